@@ -1,0 +1,29 @@
+package netmove
+
+import "strconv"
+
+// Attachment is one device on its way to a pod, in it, or on its way back:
+// what the journal keeps of it.
+type Attachment struct {
+	Request Request  `json:"request"`
+	Before  Snapshot `json:"before"` // what Return puts back
+
+	PodName   string    `json:"podName"`             // name meant in the pod
+	Addresses []Address `json:"addresses,omitempty"` // addresses meant in the pod
+
+	// Guard is set when an altname equal to the host name is put on the pod's
+	// lo for the move, so that recovery knows what may have been left there.
+	Guard bool `json:"guard,omitempty"`
+
+	// PodIndex is the ifindex in the pod as a hint for finding the device; 0
+	// until it got there.
+	PodIndex int `json:"podIndex,omitempty"`
+}
+
+// RecognisableName is the name a device gets while it is nobody's: on its way
+// home, and at home as long as its own name is taken there. It says which
+// device it is, since the sysfs inode is never reused: "nd" and the inode in
+// base 36, 15 bytes at most.
+func (id Identity) RecognisableName() string {
+	return "nd" + strconv.FormatUint(id.Inode, 36)
+}

@@ -1,0 +1,37 @@
+package netmove
+
+import (
+	"errors"
+	"fmt"
+)
+
+var (
+	// ErrImmovable: the kernel or the engine refuses to move such a device.
+	ErrImmovable = errors.New("device cannot move")
+
+	// ErrLost: the device is neither in the pod nor on the host. It was
+	// deleted, it died with a namespace that nobody held, or its hardware is
+	// gone.
+	ErrLost = errors.New("device is gone")
+
+	// ErrUndo: an attach failed, and something of it could not be undone. The
+	// device it is about may be on either side; Return finishes the work.
+	ErrUndo = errors.New("undo")
+
+	// ErrMisnamed: the device is home, but not under its own name, because
+	// the host gave that to another device.
+	ErrMisnamed = errors.New("device is home under another name")
+)
+
+// StepError tells at which step, and with which device, an operation failed.
+type StepError struct {
+	Device string // host name
+	Step   string // what was tried, such as "set MTU 9000"
+	Err    error  // what the kernel answered
+}
+
+func (e *StepError) Error() string {
+	return fmt.Sprintf("device %q: %s: %v", e.Device, e.Step, e.Err)
+}
+
+func (e *StepError) Unwrap() error { return e.Err }

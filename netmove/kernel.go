@@ -1,0 +1,116 @@
+package netmove
+
+import "errors"
+
+// Classes of error that a Namespace returns, for errors.Is. The text beside
+// them says what was tried and what the kernel answered.
+var (
+	// ErrNotFound: there is no such device in the namespace (ENODEV), or no
+	// namespace at the path (ENOENT).
+	ErrNotFound = errors.New("not found")
+
+	// ErrNameTaken: a device of the namespace has that name or altname (EEXIST).
+	ErrNameTaken = errors.New("the name is taken")
+
+	// ErrIndexTaken: a device of the namespace has that ifindex (EBUSY of a move).
+	ErrIndexTaken = errors.New("the ifindex is taken")
+
+	// ErrBusy: the device must be down for that change (EBUSY of a rename
+	// before Linux 6.2, and of some drivers' MAC change).
+	ErrBusy = errors.New("the device must be down for it")
+
+	// ErrNotNamespace: the file is not a network namespace.
+	ErrNotNamespace = errors.New("not a network namespace")
+)
+
+// Kernel opens network namespaces. There are two: package kernel drives
+// Linux, package netmovetest keeps a world in memory that can fail at any
+// step.
+type Kernel interface {
+	// OpenNamespace opens the network namespace at path, such as
+	// /var/run/netns/NAME or /proc/PID/ns/net. Errors: ErrNotFound,
+	// ErrNotNamespace.
+	OpenNamespace(path string) (Namespace, error)
+
+	// Now is the time since boot.
+	Now() BootOffset
+}
+
+// Namespace is a handle on a network namespace. It keeps the namespace and
+// the devices in it alive until Close, whatever happens to the processes in
+// it and to its path.
+//
+// Devices are meant by ifindex: it is the one property that a rename between
+// two calls does not change. Every verb that changes something is one request
+// to the kernel: it is done, or not done, except for Move.
+type Namespace interface {
+	// Cookie identifies the namespace for as long as the node runs
+	// (SO_NETNS_COOKIE); it is never reused, as inode numbers are.
+	Cookie() uint64
+
+	// Snapshot reads the device that has name as its name or as an altname,
+	// with its addresses and its role on the node. Error: ErrNotFound.
+	Snapshot(name string) (Snapshot, error)
+
+	// Locate finds the device with that identity, wherever its name and index
+	// are by now, trying index first, and reads it without addresses and role.
+	// Error: ErrNotFound.
+	Locate(id Identity, index int) (Snapshot, error)
+
+	// Addresses reads the addresses of one device, in the kernel's order.
+	Addresses(index int) ([]Address, error)
+
+	// NameTaken reports whether a device has name as its name or altname.
+	NameTaken(name string) (bool, error)
+
+	// Move moves the device into another namespace and renames it, in one
+	// request (RTM_NEWLINK with IFLA_NET_NS_FD, IFLA_IFNAME and
+	// IFLA_NEW_IFINDEX). newIndex 0 lets the kernel choose: the device keeps
+	// its index where that is free. The device is down afterwards and has no
+	// addresses.
+	//
+	// Not atomic by itself: if name is taken in the target and the device's
+	// current name is free there, the kernel moves first and then fails, with
+	// ErrNameTaken. If both are taken nothing has happened. After any error
+	// look for the device in both namespaces. Errors: ErrNameTaken,
+	// ErrIndexTaken.
+	Move(index int, to Namespace, name string, newIndex int) error
+
+	// Rename gives the device another name. Errors: ErrNameTaken, ErrBusy.
+	Rename(index int, name string) error
+
+	// AddAltname and DropAltname change the device's altnames. A namespace's
+	// names and altnames share one name space. Errors: ErrNameTaken,
+	// ErrNotFound.
+	AddAltname(index int, name string) error
+	DropAltname(index int, name string) error
+
+	SetMTU(index, mtu int) error
+	SetMAC(index int, mac MAC) error // Error: ErrBusy
+	SetAlias(index int, alias string) error
+	SetTxQueueLen(index, packets int) error
+	SetGroup(index, group int) error
+	SetMaster(index, master int) error
+
+	// SetFlags sets every flag but Up.
+	SetFlags(index int, flags LinkFlags) error
+
+	// SetUp sets the device up or down. Down removes its IPv6 addresses.
+	SetUp(index int, up bool) error
+
+	// PutAddress adds the address, or changes the attributes of the one that
+	// is there with the same prefix.
+	PutAddress(index int, a Address) error
+
+	// DropAddress takes the address with that prefix and peer off the device.
+	// Without a primary IPv4 address its secondaries go, too (unless
+	// promote_secondaries is set). Error: ErrNotFound.
+	DropAddress(index int, a Address) error
+
+	// Close gives the handle back.
+	Close() error
+}
+
+// LoopbackIndex is the ifindex of lo in every network namespace
+// (LOOPBACK_IFINDEX).
+const LoopbackIndex = 1

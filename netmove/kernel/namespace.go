@@ -1,0 +1,185 @@
+// Package kernel drives Linux for netmove, through rtnetlink(7) and sysfs.
+//
+// It is the only package of the program that talks to the kernel about
+// network devices. A namespace is a handle with a netlink socket that was
+// opened inside it; no request depends on the namespace a thread happens to
+// be in. Linux 5.14 is the oldest that will do (SO_NETNS_COOKIE).
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// ErrTooOld is returned on kernels that lack what the program cannot do without.
+var ErrTooOld = errors.New("Linux 5.14 or newer is needed (SO_NETNS_COOKIE)")
+
+// Linux is the running kernel. Its zero value is ready for use.
+type Linux struct{}
+
+var _ netmove.Kernel = Linux{}
+
+// Now reads CLOCK_BOOTTIME.
+func (Linux) Now() netmove.BootOffset {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &ts); err != nil {
+		panic(err) // EINVAL and EFAULT are all it knows, clock_gettime(2)
+	}
+	return netmove.BootOffset(ts.Nano())
+}
+
+// OpenNamespace opens the network namespace at path.
+func (Linux) OpenNamespace(path string) (netmove.Namespace, error) {
+	ns, err := Open(path)
+	if err != nil {
+		return nil, err
+	}
+	return ns, nil
+}
+
+// Namespace is an open network namespace.
+type Namespace struct {
+	file   netns.NsHandle
+	inode  uint64
+	cookie uint64
+	sock   *nl.SocketHandle
+	sysfs  sysfs
+}
+
+var _ netmove.Namespace = (*Namespace)(nil)
+
+// Open opens the network namespace at path, /proc/self/ns/net for one's own.
+func Open(path string) (*Namespace, error) {
+	file, err := netns.GetFromPath(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+	}
+	ns := &Namespace{file: file}
+	if err := ns.open(); err != nil {
+		return nil, errors.Join(fmt.Errorf("network namespace %s: %w", path, err), ns.Close())
+	}
+	return ns, nil
+}
+
+func (ns *Namespace) open() error {
+	kind, err := unix.IoctlRetInt(int(ns.file), unix.NS_GET_NSTYPE)
+	if err != nil || kind != unix.CLONE_NEWNET {
+		return netmove.ErrNotNamespace
+	}
+	var st unix.Stat_t
+	if err := unix.Fstat(int(ns.file), &st); err != nil {
+		return fmt.Errorf("fstat: %w", err)
+	}
+	ns.inode = st.Ino
+	return ns.do(ns.openInside)
+}
+
+// openInside opens what belongs to the namespace of the calling thread.
+func (ns *Namespace) openInside() error {
+	sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_ROUTE)
+	if err != nil {
+		return fmt.Errorf("netlink socket: %w", err)
+	}
+	ns.sock = &nl.SocketHandle{Socket: sock}
+	// Strict checking is what makes the kernel filter a dump by device.
+	if err := unix.SetsockoptInt(sock.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil {
+		return fmt.Errorf("NETLINK_GET_STRICT_CHK: %w", err)
+	}
+	if err := sock.SetExtAck(true); err != nil {
+		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
+	}
+	ns.cookie, err = unix.GetsockoptUint64(sock.GetFd(), unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if errors.Is(err, unix.ENOPROTOOPT) {
+		return ErrTooOld
+	}
+	if err != nil {
+		return fmt.Errorf("SO_NETNS_COOKIE: %w", err)
+	}
+	ns.sysfs, err = openSysfs()
+	return err
+}
+
+// do calls f on a thread that is in the namespace. A thread that cannot come
+// back is never used for anything else: the runtime ends a thread whose
+// goroutine ends while locked to it.
+func (ns *Namespace) do(f func() error) error {
+	done := make(chan error)
+	go func() {
+		runtime.LockOSThread()
+		home, err := netns.GetFromPath("/proc/thread-self/ns/net")
+		if err != nil {
+			done <- fmt.Errorf("own network namespace: %w", err)
+			return
+		}
+		if err := netns.Set(ns.file); err != nil {
+			done <- errors.Join(fmt.Errorf("setns: %w", err), home.Close())
+			return
+		}
+		err = f()
+		if netns.Set(home) == nil {
+			runtime.UnlockOSThread()
+		}
+		done <- errors.Join(err, home.Close())
+	}()
+	return <-done
+}
+
+// Cookie is the namespace's SO_NETNS_COOKIE.
+func (ns *Namespace) Cookie() uint64 { return ns.cookie }
+
+// Inode is the namespace's inode number in nsfs, as ls -i and lsns(8) show it.
+// Unlike the cookie it can be given to another namespace after this one.
+func (ns *Namespace) Inode() uint64 { return ns.inode }
+
+// Close closes all that the handle holds.
+func (ns *Namespace) Close() error {
+	if ns.sock != nil {
+		ns.sock.Close()
+	}
+	return errors.Join(ns.sysfs.close(), ns.file.Close())
+}
+
+// fd is the namespace's descriptor as an attribute's value.
+func (ns *Namespace) fd() []byte { return nl.Uint32Attr(uint32(int(ns.file))) }
+
+// request sends one request through the namespace's socket. Answers of
+// another type than reply are dropped, 0 keeps all.
+func (ns *Namespace) request(req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: ns.sock}
+	return req.Execute(unix.NETLINK_ROUTE, reply)
+}
+
+// dump repeats a dump until it was not interrupted by a change: the library
+// returns what it had by then along with the error.
+func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+	const tries = 10
+	for range tries - 1 {
+		msgs, err := ns.request(req(), reply)
+		if !errors.Is(err, nl.ErrDumpInterrupted) {
+			return msgs, err
+		}
+	}
+	return ns.request(req(), reply)
+}
+
+// is reports whether err holds one of the errnos.
+func is(err error, errnos ...syscall.Errno) bool {
+	for _, errno := range errnos {
+		if errors.Is(err, errno) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,127 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// sysfs is a mount of sysfs that shows the devices of one network namespace.
+// It is attached to no mount table, so nobody else sees it, and what is
+// mounted on /sys in the plugin's container does not matter. The zero value
+// is closed.
+type sysfs struct{ root *os.File }
+
+// openSysfs makes a sysfs of the calling thread's network namespace.
+func openSysfs() (sysfs, error) {
+	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return sysfs{}, fmt.Errorf("fsopen sysfs: %w", err)
+	}
+	defer unix.Close(fs)
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return sysfs{}, fmt.Errorf("fsconfig sysfs: %w", err)
+	}
+	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
+	if err != nil {
+		return sysfs{}, fmt.Errorf("fsmount sysfs: %w", err)
+	}
+	return sysfs{os.NewFile(uintptr(mnt), "sysfs")}, nil
+}
+
+func (s sysfs) close() error {
+	if s.root == nil {
+		return nil
+	}
+	return s.root.Close()
+}
+
+// device opens the folder of the device with that name. The descriptor means
+// that device whatever it is called afterwards.
+func (s sysfs) device(name string) (*os.File, error) {
+	p := path.Join("class/net", name)
+	fd, err := unix.Openat(int(s.root.Fd()), p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("sysfs folder of %q: %w", name, err)
+	}
+	return os.NewFile(uintptr(fd), p), nil
+}
+
+// names lists the devices of the namespace.
+func (s sysfs) names() ([]string, error) {
+	fd, err := unix.Openat(int(s.root.Fd()), "class/net", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("list devices in sysfs: %w", err)
+	}
+	dir := os.NewFile(uintptr(fd), "class/net")
+	defer dir.Close()
+	return dir.Readdirnames(-1)
+}
+
+// inode is the inode of the device's folder.
+func inode(dir *os.File) (uint64, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(dir.Fd()), &st); err != nil {
+		return 0, fmt.Errorf("fstat %s: %w", dir.Name(), err)
+	}
+	return st.Ino, nil
+}
+
+// ifindex reads the index of the device that dir belongs to.
+func ifindex(dir *os.File) (int, error) {
+	fd, err := unix.Openat(int(dir.Fd()), "ifindex", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return 0, fmt.Errorf("%s/ifindex: %w", dir.Name(), err)
+	}
+	f := os.NewFile(uintptr(fd), "ifindex")
+	defer f.Close()
+	var buf [16]byte
+	n, err := f.Read(buf[:])
+	if err != nil {
+		return 0, fmt.Errorf("%s/ifindex: %w", dir.Name(), err)
+	}
+	return strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+}
+
+// driver is the name of the driver bound to the device's parent, "" for a
+// device without one.
+func driver(dir *os.File) string {
+	var buf [256]byte
+	n, err := unix.Readlinkat(int(dir.Fd()), "device/driver", buf[:])
+	if err != nil {
+		return ""
+	}
+	return path.Base(string(buf[:n]))
+}
+
+// uppers lists the devices of the same namespace that are built on the one
+// that dir belongs to: its bridge or bond, and VLANs and macvlans on it.
+func uppers(dir *os.File) ([]string, error) {
+	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir.Name(), err)
+	}
+	list := os.NewFile(uintptr(fd), dir.Name())
+	defer list.Close()
+	entries, err := list.Readdirnames(-1)
+	if err != nil {
+		return nil, fmt.Errorf("list %s: %w", dir.Name(), err)
+	}
+	var names []string
+	for _, e := range entries {
+		if name, ok := strings.CutPrefix(e, "upper_"); ok {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}

@@ -1,0 +1,249 @@
+package netmove
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+)
+
+// Mover moves devices between the host's network namespace and pods'.
+// It has no state of its own: any number of operations may run at a time, as
+// long as no two are about the same device.
+type Mover struct {
+	Kernel Kernel
+	Host   Namespace // the namespace devices come from and return to
+	Log    *slog.Logger
+}
+
+// Snapshot reads the host devices that the requests name, and changes nothing.
+// The error holds every device that was not found.
+func (m *Mover) Snapshot(requests []Request) ([]Snapshot, error) {
+	devices := make([]Snapshot, len(requests))
+	var errs []error
+	for i, r := range requests {
+		dev, err := m.Host.Snapshot(r.Device)
+		if errors.Is(err, ErrNotFound) {
+			err = fmt.Errorf("device %q %w on this node", r.Device, ErrNotFound)
+		}
+		devices[i] = dev
+		errs = append(errs, err)
+	}
+	return devices, errors.Join(errs...)
+}
+
+// Prepare compares the plan with the pod's namespace, which it only reads: the
+// names must be free there. It settles which moves need a guard.
+func (m *Mover) Prepare(pod Namespace, plan Plan) error {
+	var errs []error
+	for i := range plan {
+		a := &plan[i]
+		for _, name := range append([]string{a.PodName}, a.Before.Altnames...) {
+			taken, err := pod.NameTaken(name)
+			if taken {
+				err = nameTaken(a.Before.Name, name)
+			}
+			errs = append(errs, err)
+		}
+		if a.Guard {
+			// A name that both sides have needs no guard: the kernel then
+			// checks the new name before it moves.
+			taken, err := pod.NameTaken(a.Before.Name)
+			a.Guard = !taken
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// Attach moves the devices of a prepared plan into the pod. Either all of them
+// are there, up and configured, when it returns, or all of them are on the
+// host as they were, and the error says why. What could not be undone is
+// joined to the error, which is an ErrUndo then.
+//
+// ctx is looked at before every step. The undo does not depend on it.
+func (m *Mover) Attach(ctx context.Context, pod Namespace, plan Plan) error {
+	for i := range plan {
+		if err := m.attach(ctx, pod, &plan[i]); err != nil {
+			return errors.Join(err, m.Undo(pod, plan[:i+1]))
+		}
+	}
+	return nil
+}
+
+// Undo brings the devices of an attach that was not completed back to the
+// host, last one first. It may be repeated.
+func (m *Mover) Undo(pod Namespace, plan Plan) error {
+	var errs []error
+	for i := len(plan) - 1; i >= 0; i-- {
+		a := &plan[i]
+		if err := errors.Join(dropGuard(pod, a), m.Return(pod, a)); err != nil {
+			errs = append(errs, fmt.Errorf("%w: %w", ErrUndo, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// step is one request to the kernel and the words for it.
+type step struct {
+	what string
+	do   func() error
+}
+
+func (m *Mover) run(ctx context.Context, device string, steps []step) error {
+	for _, s := range steps {
+		if err := ctx.Err(); err != nil {
+			return &StepError{Device: device, Step: s.what, Err: context.Cause(ctx)}
+		}
+		m.Log.Debug("step", "device", device, "step", s.what)
+		if err := s.do(); err != nil {
+			return &StepError{Device: device, Step: s.what, Err: err}
+		}
+	}
+	return nil
+}
+
+// attach moves one device and makes it what the pod wants. The device goes up
+// last: what it is depends on nothing that happens later.
+func (m *Mover) attach(ctx context.Context, pod Namespace, a *Attachment) error {
+	if err := ctx.Err(); err != nil {
+		return &StepError{Device: a.Before.Name, Step: "move into the pod", Err: context.Cause(ctx)}
+	}
+	m.Log.Debug("step", "device", a.Before.Name, "step", "move into the pod")
+	if err := m.moveIn(pod, a); err != nil {
+		return err
+	}
+	return m.run(ctx, a.Before.Name, podSteps(pod, a))
+}
+
+// moveIn is the move itself, under the guard.
+func (m *Mover) moveIn(pod Namespace, a *Attachment) error {
+	if err := m.unchanged(a); err != nil {
+		return err
+	}
+	if err := guard(pod, a); err != nil {
+		return &StepError{Device: a.Before.Name, Step: "guard its name in the pod", Err: err}
+	}
+	err := m.moveInGuarded(pod, a)
+	if errors.Is(err, ErrNameTaken) {
+		err = takenInPod(pod, a)
+	}
+	return errors.Join(err, dropGuard(pod, a))
+}
+
+// moveInGuarded moves the device and finds it again. It keeps its ifindex
+// where that is free in the pod.
+func (m *Mover) moveInGuarded(pod Namespace, a *Attachment) error {
+	id := a.Before.Identity
+	err := m.Host.Move(id.Index, pod, a.PodName, id.Index)
+	if errors.Is(err, ErrIndexTaken) {
+		err = m.Host.Move(id.Index, pod, a.PodName, 0)
+	}
+	if err != nil {
+		return &StepError{Device: a.Before.Name, Step: "move into the pod", Err: err}
+	}
+	dev, err := pod.Locate(id, id.Index)
+	if err != nil {
+		return &StepError{Device: a.Before.Name, Step: "find it in the pod", Err: err}
+	}
+	a.PodIndex = dev.Identity.Index
+	return nil
+}
+
+// unchanged makes sure that the index still means the device of the snapshot,
+// under the name that policy saw.
+func (m *Mover) unchanged(a *Attachment) error {
+	dev, err := m.Host.Locate(a.Before.Identity, a.Before.Identity.Index)
+	if err == nil && (dev.Name != a.Before.Name || dev.Identity.Index != a.Before.Identity.Index) {
+		err = fmt.Errorf("it is %q with ifindex %d now", dev.Name, dev.Identity.Index)
+	}
+	if err != nil {
+		return &StepError{Device: a.Before.Name, Step: "look at it again before the move", Err: err}
+	}
+	return nil
+}
+
+// guard puts an altname equal to the device's name on the pod's lo. With it
+// the kernel finds the current name taken in the target, so it checks the new
+// name before it touches anything, and renames within the move.
+func guard(pod Namespace, a *Attachment) error {
+	if !a.Guard {
+		return nil
+	}
+	err := pod.AddAltname(LoopbackIndex, a.Before.Name)
+	if errors.Is(err, ErrNameTaken) {
+		a.Guard = false // somebody else's, and as good as ours
+		return nil
+	}
+	return err
+}
+
+// dropGuard takes the guard away, if it is there: not where a move before it
+// failed, or where an earlier undo took it.
+func dropGuard(pod Namespace, a *Attachment) error {
+	if pod == nil || !a.Guard {
+		return nil
+	}
+	err := pod.DropAltname(LoopbackIndex, a.Before.Name)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		if taken, terr := pod.NameTaken(a.Before.Name); terr == nil && !taken {
+			err = nil
+		}
+	}
+	if err == nil || errors.Is(err, ErrNotFound) {
+		a.Guard = false
+		return nil
+	}
+	return &StepError{Device: a.Before.Name, Step: "drop the guard of its name in the pod", Err: err}
+}
+
+// takenInPod says which of the device's names the pod has already.
+func takenInPod(pod Namespace, a *Attachment) error {
+	for _, name := range a.Before.Altnames {
+		if taken, err := pod.NameTaken(name); err == nil && taken {
+			return nameTaken(a.Before.Name, name)
+		}
+	}
+	return nameTaken(a.Before.Name, a.PodName)
+}
+
+func nameTaken(device, name string) error {
+	return fmt.Errorf("cannot name %q %q in the pod: %w", device, name, ErrNameTaken)
+}
+
+// podSteps configure a device that has arrived in the pod, which is down and
+// without addresses.
+func podSteps(pod Namespace, a *Attachment) []step {
+	var steps []step
+	index := a.PodIndex
+	if mac := a.Request.MAC; mac != nil {
+		steps = append(steps, step{fmt.Sprintf("set MAC %s", mac), func() error { return pod.SetMAC(index, mac) }})
+	}
+	if mtu := a.Request.MTU; mtu != 0 {
+		steps = append(steps, step{fmt.Sprintf("set MTU %d", mtu), func() error { return pod.SetMTU(index, mtu) }})
+	}
+	return append(steps, addressSteps(pod, index, a.Addresses, true)...)
+}
+
+// addressSteps put the addresses on a device that has none of them, set it up
+// if it shall be, and let them be what they were. IPv6 addresses are put with
+// IFA_F_NODAD, so that they can be used at once; taking that flag off again
+// later does not start duplicate address detection (inet6_addr_modify).
+func addressSteps(ns Namespace, index int, addrs []Address, up bool) []step {
+	var steps, settle []step
+	put := func(what string, a Address) step {
+		return step{fmt.Sprintf("%s address %s", what, a), func() error { return ns.PutAddress(index, a) }}
+	}
+	for _, a := range inOrder(addrs) {
+		a = a.settable()
+		if a.IsIPv6() && a.Flags&FlagNoDAD == 0 {
+			settle = append(settle, put("settle", a))
+			a.Flags |= FlagNoDAD
+		}
+		steps = append(steps, put("add", a))
+	}
+	if up {
+		steps = append(steps, step{"set up", func() error { return ns.SetUp(index, true) }})
+	}
+	return append(steps, settle...)
+}

@@ -1,0 +1,442 @@
+package netmove_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+)
+
+// fixture is a node with three devices and a pod that has an eth0.
+type fixture struct {
+	*netmovetest.World
+	host, pod *netmovetest.Namespace
+	mover     *netmove.Mover
+}
+
+func newFixture() *fixture {
+	w := netmovetest.New()
+	f := &fixture{World: w, host: w.AddNamespace("host"), pod: w.AddNamespace("pod")}
+	f.mover = &netmove.Mover{Kernel: w, Host: f.host, Log: slog.New(slog.DiscardHandler)}
+	f.host.Add(netmove.Snapshot{
+		Name: "eth1", Altnames: []string{"enp2s0"}, Alias: "rack 3", MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
+		MTU: 1500, MinMTU: 68, MaxMTU: 9600, TxQueueLen: 1000, Flags: netmove.LinkFlags{Up: true, Multicast: true},
+		Addresses: []netmove.Address{
+			permanent("192.0.2.1/24", func(a *netmove.Address) { a.Label, a.Metric = "eth1:x", 77 }),
+			permanent("192.0.2.2/24", func(a *netmove.Address) { a.Label, a.Protocol = "eth1", 99 }),
+			timed("198.51.100.1/24", 300),
+			permanent("2001:db8::2/64", nil),
+			permanent("2001:db8::1/64", nil),
+		},
+	})
+	f.host.Add(netmove.Snapshot{
+		Name: "eth2", MAC: netmove.MAC{2, 0, 0, 0, 0, 2}, MTU: 9000, MinMTU: 68, MaxMTU: 9600,
+		Addresses: []netmove.Address{permanent("203.0.113.1/24", func(a *netmove.Address) { a.Label = "eth2" })},
+	})
+	f.host.Add(netmove.Snapshot{Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}})
+	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
+	return f
+}
+
+func permanent(cidr string, edit func(*netmove.Address)) netmove.Address {
+	a := netmove.NewAddress(netip.MustParsePrefix(cidr))
+	if edit != nil {
+		edit(&a)
+	}
+	return a
+}
+
+func timed(cidr string, seconds uint32) netmove.Address {
+	return permanent(cidr, func(a *netmove.Address) {
+		a.Flags, a.Valid, a.Preferred, a.Label = 0, seconds, seconds, "eth1"
+	})
+}
+
+// plan is what the plugin does before the journal begins.
+func (f *fixture) plan(requests ...netmove.Request) (netmove.Plan, error) {
+	devices, err := f.mover.Snapshot(requests)
+	if err != nil {
+		return nil, err
+	}
+	plan, err := netmove.NewPlan(requests, devices)
+	if err != nil {
+		return nil, err
+	}
+	return plan, f.mover.Prepare(f.pod, plan)
+}
+
+func (f *fixture) mustPlan(t *testing.T, requests ...netmove.Request) netmove.Plan {
+	t.Helper()
+	plan, err := f.plan(requests...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan
+}
+
+// three devices of which two swap their names, one with everything set.
+func threeRequests() []netmove.Request {
+	return []netmove.Request{
+		{Device: "enp2s0", PodName: "eth2", MTU: 9000, MAC: netmove.MAC{2, 0, 0, 0, 0, 0xff}},
+		{Device: "eth2", PodName: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")}},
+		{Device: "eth3"},
+	}
+}
+
+func TestAttach(t *testing.T) {
+	f := newFixture()
+	before := f.String()
+	plan := f.mustPlan(t, threeRequests()...)
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Fatalf("planning changed the world (-want +got):\n%s", diff)
+	}
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	// eth1 of the host had ifindex 2, which is eth0's in the pod.
+	want := `host
+  1 lo inode 1001 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
+pod
+  1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
+  2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  3 eth2 inode 1003 altnames ["enp2s0"] alias "rack 3" mac 02:00:00:00:00:ff mtu 9000 qlen 1000 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:true}
+    192.0.2.1/24 label "eth2:x" scope 0 flags 0x80 metric 77 proto 0 valid 4294967295 preferred 4294967295
+    192.0.2.2/24 label "eth2" scope 0 flags 0x80 metric 0 proto 99 valid 4294967295 preferred 4294967295
+    2001:db8::2/64 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+    2001:db8::1/64 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+  4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+    192.0.2.9/24 label "eth1" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+  5 eth3 inode 1005 altnames [] alias "" mac  mtu 1500 qlen 0 group 7 master 0 flags {Up:true NoARP:false Promisc:true AllMulti:false Multicast:false}
+`
+	if diff := cmp.Diff(want, f.String()); diff != "" {
+		t.Errorf("world after attach (-want +got):\n%s", diff)
+	}
+	f.returnAll(t, plan)
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("world after return (-want +got):\n%s", diff)
+	}
+}
+
+func (f *fixture) returnAll(t *testing.T, plan netmove.Plan) {
+	t.Helper()
+	for i := range plan {
+		if err := f.mover.Return(f.pod, &plan[i]); err != nil {
+			t.Errorf("return %q: %v", plan[i].Before.Name, err)
+		}
+	}
+}
+
+// Every request of an attach fails once, before or after its effect: the host
+// must be as it was when Attach returns.
+func TestAttachFailsAtEveryStep(t *testing.T) {
+	for _, when := range []netmovetest.When{netmovetest.Before, netmovetest.After} {
+		for n := 1; ; n++ {
+			f := newFixture()
+			before := f.String()
+			plan := f.mustPlan(t, threeRequests()...)
+			f.Fail(n, when)
+			err := f.mover.Attach(t.Context(), f.pod, plan)
+			if f.Calls() < n {
+				if err != nil {
+					t.Fatalf("attach without a failing step: %v", err)
+				}
+				if n < 20 {
+					t.Fatalf("an attach of three devices took only %d steps", n)
+				}
+				break
+			}
+			if err == nil {
+				// All that was lost is the answer about a guard that is gone.
+				f.returnAll(t, plan)
+			} else if !errors.Is(err, netmovetest.ErrInjected) {
+				t.Errorf("step %d: error is %v, want the injected one", n, err)
+			}
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("step %d failed (%v), error %v: the world differs (-want +got):\n%s", n, when, err, diff)
+			}
+		}
+	}
+}
+
+// A step of the undo fails: the error says so, unless all is undone
+// nevertheless, and Undo, once more, completes it.
+func TestUndoFailsAtEveryStep(t *testing.T) {
+	for n := 1; ; n++ {
+		f := newFixture()
+		before := f.String()
+		plan := f.mustPlan(t, threeRequests()...)
+		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+			t.Fatal(err)
+		}
+		f.Fail(n, netmovetest.Before)
+		err := f.mover.Undo(f.pod, plan)
+		if f.Calls() < n {
+			break
+		}
+		if before != f.String() && !errors.Is(err, netmovetest.ErrInjected) {
+			t.Errorf("undo failed at %d: error is %v, want the injected one", n, err)
+		}
+		f.Fail(0, netmovetest.Never)
+		if err := f.mover.Undo(f.pod, plan); err != nil {
+			t.Errorf("undo failed at %d, second undo: %v", n, err)
+		}
+		if diff := cmp.Diff(before, f.String()); diff != "" {
+			t.Errorf("undo failed at %d: the world differs (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
+func TestReturnFailsAtEveryStep(t *testing.T) {
+	for _, when := range []netmovetest.When{netmovetest.Before, netmovetest.After} {
+		for n := 1; ; n++ {
+			f := newFixture()
+			before := f.String()
+			plan := f.mustPlan(t, threeRequests()...)
+			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+				t.Fatal(err)
+			}
+			f.Fail(n, when)
+			var err error
+			for i := range plan {
+				err = errors.Join(err, f.mover.Return(f.pod, &plan[i]))
+			}
+			if f.Calls() < n {
+				break
+			}
+			if !errors.Is(err, netmovetest.ErrInjected) {
+				t.Errorf("step %d: error is %v, want the injected one", n, err)
+			}
+			f.Fail(0, netmovetest.Never)
+			f.returnAll(t, plan)
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("step %d failed: the world differs (-want +got):\n%s", n, diff)
+			}
+		}
+	}
+}
+
+// The context ends before every step of an attach in turn.
+func TestAttachOutOfTime(t *testing.T) {
+	f := newFixture()
+	before := f.String()
+	plan := f.mustPlan(t, threeRequests()...)
+	cause := errors.New("the runtime's deadline is near")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(cause)
+	if err := f.mover.Attach(ctx, f.pod, plan); !errors.Is(err, cause) {
+		t.Errorf("error %v, want %v", err, cause)
+	}
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestAttachRefused(t *testing.T) {
+	for _, tc := range []struct {
+		name     string
+		requests []netmove.Request
+		want     string
+	}{
+		{"no such device", []netmove.Request{{Device: "eth3"}, {Device: "eth7"}}, `device "eth7" not found on this node`},
+		{"name taken in the pod", []netmove.Request{{Device: "eth1", PodName: "eth0"}}, `cannot name "eth1" "eth0" in the pod: the name is taken`},
+		{"own altname", []netmove.Request{{Device: "eth1", PodName: "enp2s0"}}, `cannot name "eth1" "enp2s0" in the pod: "enp2s0" is an altname of "eth1"`},
+		{"another's altname", []netmove.Request{{Device: "eth1"}, {Device: "eth2", PodName: "enp2s0"}}, `cannot name "eth2" "enp2s0" in the pod: "enp2s0" is an altname of "eth1"`},
+		{"same name twice", []netmove.Request{{Device: "eth1"}, {Device: "eth2", PodName: "eth1"}}, `cannot name "eth2" "eth1" in the pod: "eth1" is the name of "eth1" there`},
+		{"same device twice", []netmove.Request{{Device: "eth1"}, {Device: "enp2s0", PodName: "x"}}, `"eth1" and "enp2s0" are the same device: name it once`},
+		{"lo", []netmove.Request{{Device: "lo", PodName: "x"}}, `device "lo": device cannot move: it is the loopback device of its network namespace`},
+		{"MTU too big", []netmove.Request{{Device: "eth1", MTU: 9601}}, `device "eth1": mtu 9601 is outside the device's limits, 68 to 9600`},
+		{"MTU too small for IPv6", []netmove.Request{{Device: "eth1", MTU: 1279}}, `device "eth1": mtu 1279 is too small for its address 2001:db8::2/64: IPv6 needs 1280 bytes`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			f := newFixture()
+			before := f.String()
+			_, err := f.plan(tc.requests...)
+			if got := fmt.Sprint(err); !strings.HasPrefix(got, tc.want) {
+				t.Errorf("error is\n%s\nwant\n%s", got, tc.want)
+			}
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("the world differs (-want +got):\n%s", diff)
+			}
+		})
+	}
+}
+
+// A name that the pod takes between Prepare and the move is the case in which
+// Linux strands a device: the guard makes it a clean refusal.
+func TestNameTakenAfterPrepare(t *testing.T) {
+	for _, name := range []string{"net1", "enp2s0"} {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+		f.pod.Add(netmove.Snapshot{Name: "new", Altnames: []string{name}})
+		before := f.String()
+		err := f.mover.Attach(t.Context(), f.pod, plan)
+		if want := fmt.Sprintf(`cannot name "eth1" %q in the pod: the name is taken`, name); fmt.Sprint(err) != want {
+			t.Errorf("error is\n%v\nwant\n%s", err, want)
+		}
+		if diff := cmp.Diff(before, f.String()); diff != "" {
+			t.Errorf("the world differs (-want +got):\n%s", diff)
+		}
+	}
+}
+
+// The device was replaced, or renamed, between the plan and the move.
+func TestDeviceChangedAfterPlan(t *testing.T) {
+	t.Run("replaced", func(t *testing.T) {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
+		f.host.Remove("eth2")
+		f.host.Add(netmove.Snapshot{Name: "eth2", MTU: 9000})
+		before := f.String()
+		err := f.mover.Attach(t.Context(), f.pod, plan)
+		if !errors.Is(err, netmove.ErrNotFound) {
+			t.Errorf("error is %v, want ErrNotFound", err)
+		}
+		if diff := cmp.Diff(before, f.String()); diff != "" {
+			t.Errorf("the world differs (-want +got):\n%s", diff)
+		}
+	})
+	t.Run("renamed", func(t *testing.T) {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
+		index := plan[0].Before.Identity.Index
+		if err := f.host.Rename(index, "mgmt0"); err != nil {
+			t.Fatal(err)
+		}
+		err := f.mover.Attach(t.Context(), f.pod, plan)
+		if err == nil || !strings.Contains(err.Error(), `it is "mgmt0"`) {
+			t.Errorf("error is %v", err)
+		}
+		if _, err := f.pod.Snapshot("eth2"); !errors.Is(err, netmove.ErrNotFound) {
+			t.Errorf("the device went to the pod, %v", err)
+		}
+	})
+}
+
+// A pod with NET_ADMIN changes all it can; the device comes home as it was.
+func TestReturnFromHostilePod(t *testing.T) {
+	f := newFixture()
+	before := f.String()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	index := plan[0].PodIndex
+	recognisable := plan[0].Before.Identity.RecognisableName()
+	for _, err := range []error{
+		f.pod.Rename(index, "mine"),
+		f.pod.SetMAC(index, netmove.MAC{2, 6, 6, 6, 6, 6}),
+		f.pod.SetMTU(index, 68),
+		f.pod.SetAlias(index, "eth0"),
+		f.pod.SetGroup(index, 42),
+		f.pod.SetTxQueueLen(index, 1),
+		f.pod.SetFlags(index, netmove.LinkFlags{Promisc: true, NoARP: true}),
+		f.pod.SetUp(index, false),
+		f.pod.DropAltname(index, "enp2s0"),
+		f.pod.AddAltname(index, "eth2"), // collides on the host
+		f.pod.PutAddress(index, permanent("10.0.0.1/8", nil)),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	squatter := f.pod.Add(netmove.Snapshot{Name: recognisable})
+	f.returnAll(t, plan)
+	if err := f.pod.SetAlias(squatter.Identity.Index, ""); err != nil {
+		t.Fatal(err)
+	}
+	f.pod.Remove(squatter.Identity.RecognisableName())
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestImpostorIsNotReturned(t *testing.T) {
+	f := newFixture()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	f.pod.Remove("net1")
+	impostor := plan[0].Before
+	impostor.Name = "net1"
+	f.pod.Add(impostor)
+	before := f.String()
+	if err := f.mover.Return(f.pod, &plan[0]); !errors.Is(err, netmove.ErrLost) {
+		t.Errorf("error is %v, want ErrLost", err)
+	}
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
+// The host gave the device's name, altname and index away while it was out.
+func TestReturnNamesTaken(t *testing.T) {
+	f := newFixture()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	taker := f.host.Add(netmove.Snapshot{Name: "eth1", Altnames: []string{"enp2s0"}})
+	if taker.Identity.Index != plan[0].Before.Identity.Index {
+		t.Fatalf("the taker has ifindex %d", taker.Identity.Index)
+	}
+	err := f.mover.Return(f.pod, &plan[0])
+	if !errors.Is(err, netmove.ErrMisnamed) {
+		t.Fatalf("error is %v, want ErrMisnamed", err)
+	}
+	home, err := f.host.Snapshot(plan[0].Before.Identity.RecognisableName())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !home.Identity.Same(plan[0].Before.Identity) || !home.Flags.Up || len(home.Addresses) != 5 {
+		t.Errorf("home is %+v", home)
+	}
+	f.host.Remove("eth1")
+	f.returnAll(t, plan)
+	// All is as before but the index, which stays taken.
+	got, err := f.host.Snapshot("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := plan[0].Before
+	want.Identity.Index = got.Identity.Index
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+		t.Errorf("the device differs (-want +got):\n%s", diff)
+	}
+}
+
+func TestTimedAddressesComeBackWithWhatIsLeft(t *testing.T) {
+	for _, tc := range []struct {
+		away time.Duration
+		want string
+	}{
+		{100 * time.Second, "valid 200 preferred 200"},
+		{301 * time.Second, ""},
+	} {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(f.String(), "198.51.100.1") {
+			t.Errorf("the timed address went to the pod:\n%s", f)
+		}
+		f.Sleep(tc.away)
+		f.returnAll(t, plan)
+		_, rest, found := strings.Cut(f.String(), "198.51.100.1/24")
+		line, _, _ := strings.Cut(rest, "\n")
+		if found != (tc.want != "") || !strings.Contains(line, tc.want) {
+			t.Errorf("after %v: address there: %v, %q, want %q", tc.away, found, line, tc.want)
+		}
+	}
+}

@@ -1,0 +1,303 @@
+package netmovetest
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Namespace is a network namespace of a World.
+type Namespace struct {
+	world   *World
+	path    string
+	cookie  uint64
+	devices map[int]*netmove.Snapshot
+}
+
+var _ netmove.Namespace = (*Namespace)(nil)
+
+// Add makes a device. Index and inode are the namespace's next ones.
+func (ns *Namespace) Add(d netmove.Snapshot) netmove.Snapshot {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	return ns.add(d)
+}
+
+func (ns *Namespace) add(d netmove.Snapshot) netmove.Snapshot {
+	ns.world.inodes++
+	d.Identity.Inode = ns.world.inodes
+	d.Identity.Netns = ns.cookie
+	d.Identity.Index = ns.freeIndex()
+	ns.devices[d.Identity.Index] = &d
+	return d
+}
+
+// Remove deletes a device, as its driver or "ip link del" does.
+func (ns *Namespace) Remove(name string) {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	if d := ns.named(name); d != nil {
+		delete(ns.devices, d.Identity.Index)
+	}
+}
+
+func (ns *Namespace) freeIndex() int {
+	for i := 1; ; i++ {
+		if ns.devices[i] == nil {
+			return i
+		}
+	}
+}
+
+// named is the device that has name as its name or altname.
+func (ns *Namespace) named(name string) *netmove.Snapshot {
+	for _, d := range ns.devices {
+		if d.Name == name || slices.Contains(d.Altnames, name) {
+			return d
+		}
+	}
+	return nil
+}
+
+func (ns *Namespace) copyOf(d *netmove.Snapshot) netmove.Snapshot {
+	c := *d
+	c.Altnames = slices.Clone(d.Altnames)
+	c.Addresses = slices.Clone(d.Addresses)
+	c.TakenAt = netmove.BootOffset(ns.world.now)
+	return c
+}
+
+// Cookie identifies the namespace.
+func (ns *Namespace) Cookie() uint64 { return ns.cookie }
+
+// Close does nothing: namespaces live as long as the world.
+func (ns *Namespace) Close() error { return nil }
+
+// Snapshot reads a device by name.
+func (ns *Namespace) Snapshot(name string) (s netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		d := ns.named(name)
+		if d == nil {
+			return fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
+		}
+		s = ns.copyOf(d)
+		return nil
+	})
+	return s, err
+}
+
+// Locate reads a device by identity.
+func (ns *Namespace) Locate(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		for _, d := range ns.devices {
+			if d.Identity.Same(id) {
+				s = ns.copyOf(d)
+				return nil
+			}
+		}
+		return netmove.ErrNotFound
+	})
+	return s, err
+}
+
+// Addresses reads the addresses of a device.
+func (ns *Namespace) Addresses(index int) (list []netmove.Address, err error) {
+	err = ns.change(index, func(d *netmove.Snapshot) error {
+		list = slices.Clone(d.Addresses)
+		return nil
+	})
+	return list, err
+}
+
+// NameTaken looks among names and altnames.
+func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
+	err = ns.world.do(func() error {
+		taken = ns.named(name) != nil
+		return nil
+	})
+	return taken, err
+}
+
+// Move does what __dev_change_net_namespace and do_setlink do, in that order.
+func (ns *Namespace) Move(index int, to netmove.Namespace, name string, newIndex int) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		target := to.(*Namespace)
+		arrives := d.Name
+		if target.named(d.Name) != nil {
+			arrives = name
+		}
+		switch {
+		case target.named(arrives) != nil:
+			return fmt.Errorf("%w: in the target", netmove.ErrNameTaken)
+		case slices.ContainsFunc(d.Altnames, func(alt string) bool { return target.named(alt) != nil }):
+			return fmt.Errorf("%w: an altname", netmove.ErrNameTaken)
+		case newIndex != 0 && target.devices[newIndex] != nil:
+			return netmove.ErrIndexTaken
+		}
+		ns.transfer(d, target, newIndex)
+		d.Name = arrives
+		if other := target.named(name); other != nil && (other != d || d.Name != name) {
+			return fmt.Errorf("%w: after the move", netmove.ErrNameTaken)
+		}
+		d.Name = name
+		return nil
+	})
+}
+
+// transfer moves the device, with what a move loses lost.
+func (ns *Namespace) transfer(d *netmove.Snapshot, target *Namespace, newIndex int) {
+	delete(ns.devices, d.Identity.Index)
+	switch {
+	case newIndex != 0:
+		d.Identity.Index = newIndex
+	case target.devices[d.Identity.Index] != nil:
+		d.Identity.Index = target.freeIndex()
+	}
+	d.Identity.Netns = target.cookie
+	d.Flags.Up, d.Addresses, d.Master = false, nil, 0
+	target.devices[d.Identity.Index] = d
+}
+
+// change runs one request about a device.
+func (ns *Namespace) change(index int, f func(*netmove.Snapshot) error) error {
+	return ns.world.do(func() error {
+		d := ns.devices[index]
+		if d == nil {
+			return fmt.Errorf("ifindex %d: %w", index, netmove.ErrNotFound)
+		}
+		return f(d)
+	})
+}
+
+// Rename renames a device, up or not.
+func (ns *Namespace) Rename(index int, name string) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		if d.Name != name && ns.named(name) != nil {
+			return netmove.ErrNameTaken
+		}
+		d.Name = name
+		return nil
+	})
+}
+
+// AddAltname adds an altname.
+func (ns *Namespace) AddAltname(index int, name string) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		if ns.named(name) != nil {
+			return netmove.ErrNameTaken
+		}
+		d.Altnames = append(d.Altnames, name)
+		return nil
+	})
+}
+
+// DropAltname drops an altname.
+func (ns *Namespace) DropAltname(index int, name string) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		i := slices.Index(d.Altnames, name)
+		if i < 0 {
+			return netmove.ErrNotFound
+		}
+		d.Altnames = slices.Delete(d.Altnames, i, i+1)
+		return nil
+	})
+}
+
+// SetMTU sets the MTU; IPv6 does not survive a small one.
+func (ns *Namespace) SetMTU(index, mtu int) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		d.MTU = mtu
+		if mtu < 1280 {
+			d.Addresses = slices.DeleteFunc(d.Addresses, netmove.Address.IsIPv6)
+		}
+		return nil
+	})
+}
+
+// SetMAC sets the MAC.
+func (ns *Namespace) SetMAC(index int, mac netmove.MAC) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.MAC = mac })
+}
+
+// SetAlias sets the alias.
+func (ns *Namespace) SetAlias(index int, alias string) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.Alias = alias })
+}
+
+// SetTxQueueLen sets the queue length.
+func (ns *Namespace) SetTxQueueLen(index, packets int) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.TxQueueLen = packets })
+}
+
+// SetGroup sets the group.
+func (ns *Namespace) SetGroup(index, group int) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.Group = group })
+}
+
+// SetMaster sets the master.
+func (ns *Namespace) SetMaster(index, master int) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.Master = master })
+}
+
+// SetFlags sets every flag but Up.
+func (ns *Namespace) SetFlags(index int, flags netmove.LinkFlags) error {
+	return ns.set(index, func(d *netmove.Snapshot) {
+		up := d.Flags.Up
+		d.Flags = flags
+		d.Flags.Up = up
+	})
+}
+
+// SetUp sets the device up or down; down flushes IPv6.
+func (ns *Namespace) SetUp(index int, up bool) error {
+	return ns.set(index, func(d *netmove.Snapshot) {
+		d.Flags.Up = up
+		if !up {
+			d.Addresses = slices.DeleteFunc(d.Addresses, netmove.Address.IsIPv6)
+		}
+	})
+}
+
+func (ns *Namespace) set(index int, f func(*netmove.Snapshot)) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		f(d)
+		return nil
+	})
+}
+
+// PutAddress adds or changes an address. As in the kernel, a new IPv4 address
+// goes last and a new IPv6 address first.
+func (ns *Namespace) PutAddress(index int, a netmove.Address) error {
+	return ns.set(index, func(d *netmove.Snapshot) {
+		if a.Valid == netmove.Forever {
+			a.Flags |= netmove.FlagPermanent
+		}
+		if a.Label == "" && !a.IsIPv6() {
+			a.Label = d.Name
+		}
+		i := slices.IndexFunc(d.Addresses, func(b netmove.Address) bool { return a.Local == b.Local && a.Peer == b.Peer })
+		if i >= 0 {
+			d.Addresses[i] = a
+			return
+		}
+		// IPv4 addresses stand before IPv6 ones: the place is the same.
+		i = slices.IndexFunc(d.Addresses, netmove.Address.IsIPv6)
+		if i < 0 {
+			i = len(d.Addresses)
+		}
+		d.Addresses = slices.Insert(d.Addresses, i, a)
+	})
+}
+
+// DropAddress drops an address.
+func (ns *Namespace) DropAddress(index int, a netmove.Address) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		i := slices.IndexFunc(d.Addresses, func(b netmove.Address) bool { return a.Local == b.Local && a.Peer == b.Peer })
+		if i < 0 {
+			return netmove.ErrNotFound
+		}
+		d.Addresses = slices.Delete(d.Addresses, i, i+1)
+		return nil
+	})
+}

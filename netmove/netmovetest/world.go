@@ -1,0 +1,142 @@
+// Package netmovetest is a kernel in memory for tests of netmove: network
+// namespaces with devices that behave as Linux was measured to behave,
+// partial moves included, and that fail at any step a test chooses. The world
+// prints as text, to be compared as a whole.
+//
+// It exists to fail; that the engine works is shown on a real kernel.
+package netmovetest
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// ErrInjected is the error of a step that a test made fail.
+var ErrInjected = errors.New("injected")
+
+// When tells whether a failing step has its effect.
+type When int
+
+// Kernel requests fail before they do anything, or with the work done but the
+// answer lost, or not at all.
+const (
+	Never When = iota
+	Before
+	After
+)
+
+// World is a kernel and all its namespaces.
+type World struct {
+	mu         sync.Mutex
+	namespaces map[string]*Namespace
+	inodes     uint64
+	now        time.Duration
+
+	calls  int
+	failAt int
+	when   When
+}
+
+// New makes a world with no namespaces.
+func New() *World {
+	return &World{namespaces: map[string]*Namespace{}, inodes: 1000}
+}
+
+var _ netmove.Kernel = (*World)(nil)
+
+// Fail makes the nth request from now fail, 1 being the next one.
+func (w *World) Fail(n int, when When) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls, w.failAt, w.when = 0, n, when
+}
+
+// Calls is the number of requests since the last Fail.
+func (w *World) Calls() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.calls
+}
+
+// Sleep lets time pass.
+func (w *World) Sleep(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now += d
+}
+
+// Now is the time since the world was made.
+func (w *World) Now() netmove.BootOffset {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return netmove.BootOffset(w.now)
+}
+
+// do runs one request under the world's lock, unless it is the one to fail.
+func (w *World) do(f func() error) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls++
+	fails := w.calls == w.failAt
+	if fails && w.when == Before {
+		return ErrInjected
+	}
+	err := f()
+	if fails && w.when == After {
+		return ErrInjected
+	}
+	return err
+}
+
+// AddNamespace makes a namespace with a lo, to be opened by that path.
+func (w *World) AddNamespace(path string) *Namespace {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ns := &Namespace{world: w, path: path, cookie: uint64(len(w.namespaces) + 1), devices: map[int]*netmove.Snapshot{}}
+	w.namespaces[path] = ns
+	ns.add(netmove.Snapshot{Name: "lo", MTU: 65536, Role: netmove.Role{Loopback: true, Immovable: true}})
+	return ns
+}
+
+// OpenNamespace opens a namespace that AddNamespace made.
+func (w *World) OpenNamespace(path string) (netmove.Namespace, error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ns, ok := w.namespaces[path]
+	if !ok {
+		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+	}
+	return ns, nil
+}
+
+// String prints every namespace with its devices, in a stable order.
+func (w *World) String() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	var b strings.Builder
+	for _, path := range slices.Sorted(maps.Keys(w.namespaces)) {
+		fmt.Fprintf(&b, "%s\n", path)
+		ns := w.namespaces[path]
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			printDevice(&b, ns.devices[index])
+		}
+	}
+	return b.String()
+}
+
+func printDevice(b *strings.Builder, d *netmove.Snapshot) {
+	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
+		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
+		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master, d.Flags)
+	for _, a := range d.Addresses {
+		fmt.Fprintf(b, "    %s label %q scope %d flags %#x metric %d proto %d valid %d preferred %d\n",
+			a, a.Label, a.Scope, a.Flags, a.Metric, a.Protocol, a.Valid, a.Preferred)
+	}
+}

@@ -1,0 +1,185 @@
+package netmove
+
+import (
+	"fmt"
+	"net"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Snapshot is a device's state at one moment, read before anything is touched.
+// It is what the journal keeps and what Return puts back.
+type Snapshot struct {
+	Identity Identity `json:"identity"`
+
+	Name       string     `json:"name"`               // IFLA_IFNAME
+	Altnames   []string   `json:"altnames,omitempty"` // IFLA_ALT_IFNAME, in the kernel's order
+	Alias      string     `json:"alias,omitempty"`    // IFLA_IFALIAS, "" for none
+	MAC        MAC        `json:"mac,omitempty"`      // IFLA_ADDRESS, nil where the kind has none
+	MTU        int        `json:"mtu"`                // IFLA_MTU, bytes
+	MinMTU     int        `json:"minMTU,omitempty"`   // IFLA_MIN_MTU, bytes
+	MaxMTU     int        `json:"maxMTU,omitempty"`   // IFLA_MAX_MTU, bytes; 0: the driver names no limit
+	TxQueueLen int        `json:"txQueueLen"`         // IFLA_TXQLEN, packets
+	Group      int        `json:"group,omitempty"`    // IFLA_GROUP
+	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
+	Master     int        `json:"master,omitempty"`   // IFLA_MASTER, ifindex; 0 for none
+	Addresses  []Address  `json:"addresses,omitempty"`
+	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
+
+	// Role says what the device does for the node. It decides whether the
+	// device may move at all and is of no use after that, so the journal
+	// does not keep it.
+	Role Role `json:"-"`
+}
+
+// Identity tells a device from every other one, by facts that a pod with
+// NET_ADMIN cannot forge. Name, alias, altname, MAC and ifindex are hints: all
+// of them can be given to another device.
+type Identity struct {
+	// Inode is the inode of the device's folder in sysfs: a 64-bit kernfs id
+	// that is never reused and survives moves and renames.
+	Inode uint64 `json:"inode"`
+
+	// Index is the ifindex on the host. It finds the device quickly and
+	// proves nothing.
+	Index int `json:"index"`
+
+	Kind    string `json:"kind,omitempty"`       // IFLA_INFO_KIND, "" for hardware
+	PermMAC MAC    `json:"permMAC,omitempty"`    // IFLA_PERM_ADDRESS, hardware only
+	Parent  string `json:"parent,omitempty"`     // IFLA_PARENT_DEV_NAME such as "0000:02:00.0", hardware only
+	Bus     string `json:"parentBus,omitempty"`  // IFLA_PARENT_DEV_BUS_NAME such as "pci"
+	Driver  string `json:"driver,omitempty"`     // name of the driver bound to Parent, hardware only
+	Netns   uint64 `json:"netnsCookie,omitzero"` // SO_NETNS_COOKIE of the host's namespace, never reused within a boot
+}
+
+// PCIAddress is the device's PCI address, "" where it has none.
+func (id Identity) PCIAddress() string {
+	if id.Bus != "pci" {
+		return ""
+	}
+	return id.Parent
+}
+
+// Same reports whether other is the device id was read from. The name, the
+// index and the namespace a device is in may have changed meanwhile.
+func (id Identity) Same(other Identity) bool {
+	return id.Inode == other.Inode &&
+		id.Kind == other.Kind &&
+		id.Parent == other.Parent &&
+		id.PermMAC.Equal(other.PermMAC)
+}
+
+// Role is what a device does for the node it is on.
+type Role struct {
+	// DefaultRoute names the device that carries a default route of the node
+	// and is, or is built on, this one; "" when there is none.
+	DefaultRoute string
+
+	// PortOf names the bridge, bond or other master the device is a port of.
+	PortOf string
+
+	// ForeignPeer is set for a veth whose other end is in another namespace.
+	ForeignPeer bool
+
+	// Loopback is set for a namespace's lo (IFF_LOOPBACK).
+	Loopback bool
+
+	// Immovable is set for kinds that the kernel binds to their namespace
+	// (netns-immutable): bridge, bond, vrf, team and others.
+	Immovable bool
+}
+
+// LinkFlags are the bits of ifi_flags that belong to the user
+// (netdevice(7)), as opposed to those that report a state.
+type LinkFlags struct {
+	Up        bool `json:"up"`                 // IFF_UP
+	NoARP     bool `json:"noARP,omitempty"`    // IFF_NOARP
+	Promisc   bool `json:"promisc,omitempty"`  // IFF_PROMISC, as set by the user
+	AllMulti  bool `json:"allMulti,omitempty"` // IFF_ALLMULTI, as set by the user
+	Multicast bool `json:"multicast"`          // IFF_MULTICAST
+}
+
+// BootOffset is a moment as the time since the node booted
+// (CLOCK_BOOTTIME). It goes on during suspend and no clock step moves it.
+type BootOffset time.Duration
+
+// MarshalText writes o as a duration, such as "1h2m3s".
+func (o BootOffset) MarshalText() ([]byte, error) {
+	return []byte(time.Duration(o).String()), nil
+}
+
+// UnmarshalText reads what MarshalText wrote.
+func (o *BootOffset) UnmarshalText(text []byte) error {
+	d, err := time.ParseDuration(string(text))
+	*o = BootOffset(d)
+	return err
+}
+
+// MAC is a link-layer address of any length, as text "02:00:00:00:00:01".
+type MAC []byte
+
+// String writes the address in hexadecimal with colons; "" for none.
+func (m MAC) String() string { return net.HardwareAddr(m).String() }
+
+// Equal reports whether both addresses are the same, or both absent.
+func (m MAC) Equal(other MAC) bool { return string(m) == string(other) }
+
+// MarshalText is String.
+func (m MAC) MarshalText() ([]byte, error) { return []byte(m.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote: hexadecimal bytes with colons,
+// as many as the link layer has (6 for Ethernet, 20 for InfiniBand, 4 for
+// tunnels).
+func (m *MAC) UnmarshalText(text []byte) error {
+	*m = nil
+	if len(text) == 0 {
+		return nil
+	}
+	for part := range strings.SplitSeq(string(text), ":") {
+		var b byte
+		if _, err := fmt.Sscanf(part, "%02x", &b); err != nil || len(part) != 2 {
+			return fmt.Errorf("link-layer address %q: want hexadecimal bytes with colons", text)
+		}
+		*m = append(*m, b)
+	}
+	return nil
+}
+
+// Forever is the lifetime of an address without a limit (INFINITY_LIFE_TIME).
+const Forever uint32 = 0xffffffff
+
+// Scope is how far an address reaches (rtm_scope, ip-address(8)).
+type Scope uint8
+
+// Scopes the kernel itself uses; a user may define others.
+const (
+	ScopeGlobal Scope = 0
+	ScopeSite   Scope = 200
+	ScopeLink   Scope = 253
+	ScopeHost   Scope = 254
+)
+
+// Address is one address of a device with every attribute that the kernel
+// reports for it (struct ifaddrmsg and the IFA_* attributes, rtnetlink(7)).
+type Address struct {
+	// Local is the device's own address and the prefix's length (IFA_LOCAL,
+	// for IPv6 without a peer IFA_ADDRESS). Host bits are kept.
+	Local netip.Prefix `json:"local"`
+
+	// Peer is the far end of a point-to-point address (IFA_ADDRESS where it
+	// differs from IFA_LOCAL); the zero Addr where there is none.
+	Peer netip.Addr `json:"peer,omitzero"`
+
+	Broadcast netip.Addr `json:"broadcast,omitzero"` // IFA_BROADCAST; zero: none
+	Label     string     `json:"label,omitempty"`    // IFA_LABEL, IPv4 only
+	Scope     Scope      `json:"scope,omitempty"`    // ifa_scope
+	Flags     uint32     `json:"flags"`              // IFA_FLAGS, IFA_F_*
+	Metric    uint32     `json:"metric,omitempty"`   // IFA_RT_PRIORITY of the prefix route; 0: the kernel's default
+	Protocol  uint8      `json:"protocol,omitempty"` // IFA_PROTO; 0: unspecified
+
+	// Valid and Preferred are the seconds left when the address was read
+	// (IFA_CACHEINFO); Forever for a permanent address.
+	Valid     uint32 `json:"valid"`
+	Preferred uint32 `json:"preferred"`
+}
