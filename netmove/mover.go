@@ -16,22 +16,6 @@ type Mover struct {
 	Log    *slog.Logger
 }
 
-// Snapshot reads the host devices that the requests name, and changes nothing.
-// The error holds every device that was not found.
-func (m *Mover) Snapshot(requests []Request) ([]Snapshot, error) {
-	devices := make([]Snapshot, len(requests))
-	var errs []error
-	for i, r := range requests {
-		dev, err := m.Host.Snapshot(r.Device)
-		if errors.Is(err, ErrNotFound) {
-			err = fmt.Errorf("device %q %w on this node", r.Device, ErrNotFound)
-		}
-		devices[i] = dev
-		errs = append(errs, err)
-	}
-	return devices, errors.Join(errs...)
-}
-
 // Prepare compares the plan with the pod's namespace, which it only reads: the
 // names must be free there. It settles which moves need a guard.
 func (m *Mover) Prepare(pod Namespace, plan Plan) error {

@@ -64,9 +64,12 @@ func timed(cidr string, seconds uint32) netmove.Address {
 
 // plan is what the plugin does before the journal begins.
 func (f *fixture) plan(requests ...netmove.Request) (netmove.Plan, error) {
-	devices, err := f.mover.Snapshot(requests)
-	if err != nil {
-		return nil, err
+	devices := make([]netmove.Snapshot, len(requests))
+	for i, r := range requests {
+		var err error
+		if devices[i], err = f.mover.Host.Snapshot(r.Device); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := netmove.NewPlan(requests, devices)
 	if err != nil {
@@ -247,7 +250,7 @@ func TestAttachRefused(t *testing.T) {
 		requests []netmove.Request
 		want     string
 	}{
-		{"no such device", []netmove.Request{{Device: "eth3"}, {Device: "eth7"}}, `device "eth7" not found on this node`},
+		{"no such device", []netmove.Request{{Device: "eth3"}, {Device: "eth7"}}, `device "eth7": not found`},
 		{"name taken in the pod", []netmove.Request{{Device: "eth1", PodName: "eth0"}}, `cannot name "eth1" "eth0" in the pod: the name is taken`},
 		{"own altname", []netmove.Request{{Device: "eth1", PodName: "enp2s0"}}, `cannot name "eth1" "enp2s0" in the pod: "enp2s0" is an altname of "eth1"`},
 		{"another's altname", []netmove.Request{{Device: "eth1"}, {Device: "eth2", PodName: "enp2s0"}}, `cannot name "eth2" "enp2s0" in the pod: "enp2s0" is an altname of "eth1"`},

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 
 	"github.com/google/renameio/v2"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 const (
@@ -107,14 +109,17 @@ func (j *Journal) All() []*Record {
 	return all
 }
 
-// HolderOf finds the pod that has the device with that host name or altname.
-func (j *Journal) HolderOf(name string) (Pod, bool) {
+// Find finds the device that is called name on the host, or has it as an
+// altname, among those that pods have: what it was, and whose it is.
+func (j *Journal) Find(name string) (netmove.Snapshot, Pod, bool) {
 	for _, r := range j.All() {
-		if r.names(name) {
-			return r.Pod, true
+		for _, a := range r.Devices {
+			if a.Before.Name == name || slices.Contains(a.Before.Altnames, name) {
+				return a.Before, r.Pod, true
+			}
 		}
 	}
-	return Pod{}, false
+	return netmove.Snapshot{}, Pod{}, false
 }
 
 // Begin writes a new record and thereby claims its devices. The error is an
@@ -127,7 +132,7 @@ func (j *Journal) Begin(r *Record) error {
 	}
 	for _, other := range j.All() {
 		for _, a := range r.Devices {
-			if _, ok := other.holds(a.Before.Identity); ok {
+			if other.holds(a.Before.Identity) {
 				return &InUseError{Device: a.Request.Device, Holder: other.Pod}
 			}
 		}

@@ -74,20 +74,9 @@ type Netns struct {
 	Cookie uint64 `json:"cookie"`
 }
 
-// holds returns the record's device with that identity.
-func (r *Record) holds(id netmove.Identity) (netmove.Attachment, bool) {
-	i := slices.IndexFunc(r.Devices, func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
-	if i < 0 {
-		return netmove.Attachment{}, false
-	}
-	return r.Devices[i], true
-}
-
-// names reports whether one of the record's devices is called that on the host.
-func (r *Record) names(name string) bool {
-	return slices.ContainsFunc(r.Devices, func(a netmove.Attachment) bool {
-		return a.Before.Name == name || slices.Contains(a.Before.Altnames, name)
-	})
+// holds reports whether the record has the device with that identity.
+func (r *Record) holds(id netmove.Identity) bool {
+	return slices.ContainsFunc(r.Devices, func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
 }
 
 // InUseError tells that another sandbox has the device.

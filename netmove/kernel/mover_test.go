@@ -62,9 +62,12 @@ func (n *node) veth(t *testing.T, name string) *nstest.NS {
 }
 
 func (n *node) plan(requests ...netmove.Request) (netmove.Plan, error) {
-	devices, err := n.mover.Snapshot(requests)
-	if err != nil {
-		return nil, err
+	devices := make([]netmove.Snapshot, len(requests))
+	for i, r := range requests {
+		var err error
+		if devices[i], err = n.mover.Host.Snapshot(r.Device); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := netmove.NewPlan(requests, devices)
 	if err != nil {

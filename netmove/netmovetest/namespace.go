@@ -121,6 +121,7 @@ func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 
 // Move does what __dev_change_net_namespace and do_setlink do, in that order.
 func (ns *Namespace) Move(index int, to netmove.Namespace, name string, newIndex int) error {
+	ns.world.wait()
 	return ns.change(index, func(d *netmove.Snapshot) error {
 		target := to.(*Namespace)
 		arrives := d.Name

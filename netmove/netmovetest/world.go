@@ -30,6 +30,8 @@ const (
 	Never When = iota
 	Before
 	After
+
+	crash // ends the process, so to say
 )
 
 // World is a kernel and all its namespaces.
@@ -42,6 +44,7 @@ type World struct {
 	calls  int
 	failAt int
 	when   When
+	gate   chan struct{}
 }
 
 // New makes a world with no namespaces.
@@ -56,6 +59,35 @@ func (w *World) Fail(n int, when When) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls, w.failAt, w.when = 0, n, when
+}
+
+// Crash makes the nth request from now panic before it does anything, as a
+// process that is killed does no more.
+func (w *World) Crash(n int) { w.Fail(n, crash) }
+
+// Block makes every move wait until unblock is called, as a kernel does whose
+// RTNL somebody holds.
+func (w *World) Block() (unblock func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	gate := make(chan struct{})
+	w.gate = gate
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		close(gate)
+		w.gate = nil
+	}
+}
+
+// wait waits at the gate, if there is one.
+func (w *World) wait() {
+	w.mu.Lock()
+	gate := w.gate
+	w.mu.Unlock()
+	if gate != nil {
+		<-gate
+	}
 }
 
 // Calls is the number of requests since the last Fail.
@@ -85,6 +117,9 @@ func (w *World) do(f func() error) error {
 	defer w.mu.Unlock()
 	w.calls++
 	fails := w.calls == w.failAt
+	if fails && w.when == crash {
+		panic("crash")
+	}
 	if fails && w.when == Before {
 		return ErrInjected
 	}

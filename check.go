@@ -1,0 +1,192 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"go.yaml.in/yaml/v3"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/plugin"
+)
+
+func checkCommand(c *common) *cobra.Command {
+	hostNetns := ""
+	cmd := &cobra.Command{
+		Use:   "check [POD.yaml ...]",
+		Short: "check the node config, and say what pods would get",
+		Long: `check validates the node config and, for each pod in the files ("-" is standard
+input), says which of this node's devices would move into it under which name,
+or why not. Workloads with a pod template, such as Deployments, are read like
+pods. It changes nothing. The exit code is 1 if anything is invalid or refused.`,
+		RunE: func(cmd *cobra.Command, files []string) error {
+			return (&check{common: c, hostNetns: hostNetns, in: cmd.InOrStdin(), out: cmd.OutOrStdout()}).run(files)
+		},
+	}
+	cmd.Flags().StringVar(&hostNetns, "host-netns", "", `network namespace to look for devices in: a path, or "self"`)
+	return cmd
+}
+
+type check struct {
+	*common
+	hostNetns string
+	in        io.Reader
+	out       io.Writer
+	config    *config.NodeConfig
+}
+
+// errRefused ends a check whose findings have been printed.
+var errRefused = errors.New("not everything is valid and allowed")
+
+func (c *check) run(files []string) error {
+	var err error
+	if c.config, err = config.Load(c.common.config); err != nil {
+		return withHint(fmt.Errorf("node config: %w", err), "name another with --config FILE")
+	}
+	fmt.Fprintf(c.out, "%s: valid, %d allow rules\n", c.common.config, len(c.config.Allow))
+	if len(files) == 0 {
+		return nil
+	}
+	host, err := openHost(c.hostNetns)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: slog.New(slog.DiscardHandler)}
+	ok := true
+	for _, file := range files {
+		pods, err := c.readPods(file)
+		if err != nil {
+			return err
+		}
+		for _, p := range pods {
+			ok = c.checkPod(mover, file, p) && ok
+		}
+	}
+	if !ok {
+		return errRefused
+	}
+	return nil
+}
+
+// checkPod prints what becomes of one pod.
+func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
+	fmt.Fprintf(c.out, "%s: %s %s\n", file, p.Kind, p)
+	refuse := func(err error) bool {
+		for line := range strings.SplitSeq(err.Error(), "\n") {
+			fmt.Fprintf(c.out, "  refused: %s\n", line)
+		}
+		return false
+	}
+	requests, err := config.ParseAnnotations(p.annotations())
+	if err != nil {
+		return refuse(err)
+	}
+	if len(requests) == 0 {
+		fmt.Fprintln(c.out, "  asks for no devices")
+		return true
+	}
+	if p.spec().HostNetwork {
+		return refuse(plugin.ErrHostNetwork)
+	}
+	d, err := plugin.Decide(mover, nil, c.config, config.Pod{Namespace: p.namespace(), Name: p.name(), RuntimeHandler: p.spec().RuntimeClassName}, requests)
+	if err != nil {
+		return refuse(err)
+	}
+	for i := range d.Plan {
+		fmt.Fprintf(c.out, "  %s (allow[%d])\n", strings.TrimSpace(d.Plan[i:i+1].String()), d.Grants[i].Rule)
+	}
+	return true
+}
+
+// pod is as much of a Kubernetes object as tells what its pods ask for.
+type pod struct {
+	Kind     string   `yaml:"kind"`
+	Metadata metadata `yaml:"metadata"`
+	Spec     struct {
+		podSpec  `yaml:",inline"`
+		Template template `yaml:"template"` // Deployment, StatefulSet, DaemonSet, Job …
+		Job      struct {
+			Spec struct {
+				Template template `yaml:"template"`
+			} `yaml:"spec"`
+		} `yaml:"jobTemplate"` // CronJob
+	} `yaml:"spec"`
+}
+
+type metadata struct {
+	Name        string            `yaml:"name"`
+	Namespace   string            `yaml:"namespace"`
+	Annotations map[string]string `yaml:"annotations"`
+}
+
+type podSpec struct {
+	HostNetwork      bool   `yaml:"hostNetwork"`
+	RuntimeClassName string `yaml:"runtimeClassName"`
+}
+
+type template struct {
+	Metadata metadata `yaml:"metadata"`
+	Spec     podSpec  `yaml:"spec"`
+}
+
+func (p pod) template() template {
+	switch p.Kind {
+	case "Pod":
+		return template{p.Metadata, p.Spec.podSpec}
+	case "CronJob":
+		return p.Spec.Job.Spec.Template
+	}
+	return p.Spec.Template
+}
+
+func (p pod) annotations() map[string]string { return p.template().Metadata.Annotations }
+func (p pod) spec() podSpec                  { return p.template().Spec }
+func (p pod) name() string                   { return p.Metadata.Name }
+func (p pod) String() string                 { return p.namespace() + "/" + p.name() }
+
+// namespace is the one that kubectl would choose.
+func (p pod) namespace() string {
+	if p.Metadata.Namespace == "" {
+		return "default"
+	}
+	return p.Metadata.Namespace
+}
+
+// readPods reads every document of a file.
+func (c *check) readPods(file string) ([]pod, error) {
+	data, err := c.read(file)
+	if err != nil {
+		return nil, err
+	}
+	var pods []pod
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var p pod
+		err := dec.Decode(&p)
+		if errors.Is(err, io.EOF) {
+			return pods, nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if p.Kind != "" {
+			pods = append(pods, p)
+		}
+	}
+}
+
+func (c *check) read(file string) ([]byte, error) {
+	if file == "-" {
+		return io.ReadAll(c.in)
+	}
+	return os.ReadFile(file)
+}

@@ -1,0 +1,94 @@
+// Command nri-netdev is an NRI plugin that gives host network devices to pods
+// and takes them back when the pods end.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// The main thread stays with the main goroutine. On another goroutine's it
+// could be inside a pod's network namespace while somebody looks at
+// /proc/PID/ns/net, which is the main thread's; and a thread that could not
+// come back from there could not be ended.
+func init() { runtime.LockOSThread() }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	if err != nil {
+		printError(os.Stderr, err)
+		os.Exit(1)
+	}
+}
+
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
+	root := rootCommand()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	return root.ExecuteContext(ctx)
+}
+
+// common are the flags of every command.
+type common struct {
+	config    string
+	stateDir  string
+	logLevel  string
+	logFormat string
+}
+
+func rootCommand() *cobra.Command {
+	c := &common{}
+	serve := &runOptions{common: c}
+	root := &cobra.Command{
+		Use:   "nri-netdev",
+		Short: "gives host network devices to pods, and takes them back",
+		Long: `nri-netdev is an NRI plugin for containerd and CRI-O. It moves the host network
+devices that a pod's annotation names into the pod before its containers start,
+and back when the pod ends. Without a command it runs the plugin.`,
+		Args:          cobra.NoArgs,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return serve.run(cmd.Context(), cmd.ErrOrStderr()) },
+	}
+	flags := root.PersistentFlags()
+	flags.StringVar(&c.config, "config", "/etc/nri-netdev/config.yaml", "node config: who may have which devices")
+	flags.StringVar(&c.stateDir, "state-dir", "/run/nri-netdev", "state folder, on a tmpfs")
+	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
+	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
+	serve.defaults()
+	root.AddCommand(runCommand(serve), checkCommand(c), versionCommand())
+	return root
+}
+
+// hintError is an error with advice for the person at the terminal.
+type hintError struct {
+	error
+	hint string
+}
+
+func (e *hintError) Unwrap() error { return e.error }
+
+func withHint(err error, format string, args ...any) error {
+	return &hintError{err, fmt.Sprintf(format, args...)}
+}
+
+func printError(w io.Writer, err error) {
+	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  ")
+	fmt.Fprintf(w, "nri-netdev: error: %s\n", text)
+	var h *hintError
+	if errors.As(err, &h) {
+		fmt.Fprintf(w, "nri-netdev: hint: %s\n", h.hint)
+	}
+}

@@ -1,0 +1,141 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// attach gives a pod that is about to start the devices it asks for, all or
+// none of them.
+//
+//	annotation -> requests -> snapshots -> policy -> plan
+//	-> journal begins -> devices move -> journal commits
+func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) error {
+	requests, err := config.ParseAnnotations(pod.GetAnnotations())
+	if err != nil || len(requests) == 0 {
+		return err
+	}
+	defer p.locks.lock(pod.GetId())()
+	netns, err := p.openPod(pod)
+	if err != nil {
+		return err
+	}
+	record, err := p.begin(ctx, pod, netns, requests)
+	if err != nil {
+		return errors.Join(err, netns.Close())
+	}
+	p.held.add(pod.GetId(), netns)
+	return p.move(ctx, netns, record, c)
+}
+
+// openPod opens the pod's network namespace, which must not be the host's.
+func (p *Plugin) openPod(pod *api.PodSandbox) (netmove.Namespace, error) {
+	path := netnsPath(pod)
+	if path == "" { // containerd names none for a pod of the host's
+		return nil, ErrHostNetwork
+	}
+	netns, err := p.mover.Kernel.OpenNamespace(path)
+	if err != nil {
+		return nil, err
+	}
+	if netns.Cookie() == p.mover.Host.Cookie() { // CRI-O names the host's own
+		return nil, errors.Join(ErrHostNetwork, netns.Close())
+	}
+	return netns, nil
+}
+
+// ErrHostNetwork refuses a pod that has no network namespace of its own.
+var ErrHostNetwork = errors.New("pod uses the host network, where it has the node's devices already: remove the annotation or hostNetwork")
+
+func netnsPath(pod *api.PodSandbox) string {
+	for _, ns := range pod.GetLinux().GetNamespaces() {
+		if ns.GetType() == "network" {
+			return ns.GetPath()
+		}
+	}
+	return ""
+}
+
+// begin decides, and writes the journal's record. After it the devices are
+// the sandbox's; nothing has been touched yet.
+func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.Namespace, requests []netmove.Request) (*journal.Record, error) {
+	who := config.Pod{Namespace: pod.GetNamespace(), Name: pod.GetName(), RuntimeHandler: pod.GetRuntimeHandler()}
+	d, err := Decide(p.mover, p.journal, p.config.Load(), who, requests)
+	if err != nil {
+		return nil, err
+	}
+	if err := p.mover.Prepare(netns, d.Plan); err != nil {
+		return nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := p.pace.fits(len(d.Plan), time.Until(deadline)); err != nil {
+			return nil, err
+		}
+	}
+	record := &journal.Record{
+		Sandbox: pod.GetId(),
+		Pod:     journal.Pod{Namespace: pod.GetNamespace(), Name: pod.GetName(), UID: pod.GetUid()},
+		Netns:   journal.Netns{Path: netnsPath(pod), Cookie: netns.Cookie()},
+		State:   journal.Attaching,
+		Since:   time.Now(),
+		Devices: d.Plan,
+	}
+	return record, p.journal.Begin(record)
+}
+
+// move moves the devices of a record and commits it. Whatever fails, up to the
+// claim that the runtime is told of success, brings all of them back.
+func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *journal.Record, c *claim) error {
+	log := recordLog(p.log, record)
+	began := time.Now()
+	plan := netmove.Plan(record.Devices)
+	if err := p.mover.Attach(ctx, netns, plan); err != nil {
+		return errors.Join(err, p.abandon(record, errors.Is(err, netmove.ErrUndo)))
+	}
+	took := time.Since(began)
+	p.pace.measured(len(plan), took)
+	committed := *record
+	committed.State = journal.Attached
+	err := p.journal.Put(&committed)
+	if err == nil && c.make() {
+		log.Info("devices attached", "devices", summary(plan), "took", took)
+		return nil
+	}
+	if err == nil {
+		err = errOutOfTime
+	}
+	undo := p.mover.Undo(netns, plan)
+	return errors.Join(err, undo, p.abandon(record, undo != nil))
+}
+
+// abandon ends the record of an attach that failed. What could not be undone
+// is left to the sweep.
+func (p *Plugin) abandon(record *journal.Record, undoFailed bool) error {
+	if undoFailed {
+		r := *record
+		r.State = journal.Returning
+		return p.journal.Put(&r)
+	}
+	return p.forget(record.Sandbox)
+}
+
+// forget ends what is kept of a sandbox whose devices are all home.
+func (p *Plugin) forget(sandbox string) error {
+	if err := p.journal.Remove(sandbox); err != nil {
+		return fmt.Errorf("the devices are home, their record cannot be removed: %w", err)
+	}
+	return p.held.drop(sandbox)
+}
+
+func summary(plan netmove.Plan) string {
+	return strings.ReplaceAll(strings.TrimSpace(plan.String()), "\n", "; ")
+}

@@ -1,0 +1,72 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// answerMargin is how long before the runtime's deadline a hook answers.
+	answerMargin = 300 * time.Millisecond
+
+	// defaultRequestTimeout is the runtime's, where neither the request nor
+	// the runtime tells one (api.DefaultPluginRequestTimeout of NRI).
+	defaultRequestTimeout = 2 * time.Second
+)
+
+// errOutOfTime is what a pod's author reads when the answer had to be given
+// before the work was done.
+var errOutOfTime = errors.New("the devices could not be moved in the time that the runtime allows a plugin")
+
+// claim is a decision that two goroutines race for: the first to make it has
+// made it for both.
+type claim struct{ taken atomic.Bool }
+
+// make reports whether the caller is the first.
+func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
+
+// inTime runs the work of a hook on a goroutine of its own, since a request to
+// the kernel cannot be interrupted, and answers before the runtime's deadline
+// whatever the work does. The work learns from its context that time is up,
+// and makes the claim when it has succeeded: if it is not the first, the
+// runtime has been told of a failure, and the work has to be undone.
+func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) error) error {
+	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), p.answerBy(ctx), errOutOfTime)
+	c := &claim{}
+	done := make(chan error, 1)
+	p.working.Add(1)
+	go func() {
+		defer p.working.Done()
+		defer cancel()
+		done <- work(ctx, c)
+	}()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // done in the same instant, and ended the context
+		return err
+	default:
+	}
+	if c.make() {
+		return errOutOfTime
+	}
+	return <-done // just in time
+}
+
+// answerBy is when the hook has to answer.
+func (p *Plugin) answerBy(ctx context.Context) time.Time {
+	timeout := p.requestTimeout()
+	if timeout <= 0 {
+		timeout = defaultRequestTimeout
+	}
+	by := time.Now().Add(timeout)
+	if deadline, ok := ctx.Deadline(); ok && deadline.Before(by) {
+		by = deadline
+	}
+	return by.Add(-answerMargin)
+}

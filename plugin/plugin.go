@@ -1,0 +1,119 @@
+// Package plugin is the NRI side of the program: it turns the events of pods
+// into moves of devices.
+//
+// A hook does little: it bounds the time, calls down, and logs once. attach.go
+// is what happens when a pod starts, giveback.go when it ends, serve.go keeps
+// the connection to the runtime. For a pod without the annotation nothing
+// happens at all: no lock, no netlink message, no disk access.
+package plugin
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/containerd/nri/pkg/stub"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// Plugin is the node's plugin. Make it with New.
+type Plugin struct {
+	mover   *netmove.Mover
+	journal *journal.Journal
+	log     *slog.Logger
+	config  atomic.Pointer[config.NodeConfig]
+
+	locks   locks
+	held    namespaces
+	pace    pace
+	told    told
+	working sync.WaitGroup // work that goes on behind a hook
+	timeout atomic.Int64   // the runtime's for a request, 0 as long as none is known
+	ready   atomic.Bool    // registered with the runtime
+}
+
+// NRI finds hooks by their signature: one that is misspelt is never called.
+var (
+	_ stub.SynchronizeInterface = (*Plugin)(nil)
+	_ stub.RunPodInterface      = (*Plugin)(nil)
+	_ stub.StopPodInterface     = (*Plugin)(nil)
+	_ stub.RemovePodInterface   = (*Plugin)(nil)
+	_ stub.ConfigureInterface   = (*session)(nil)
+)
+
+// New makes a plugin that moves devices with mover, keeps its records in j,
+// and starts out with the node config c.
+func New(mover *netmove.Mover, j *journal.Journal, c *config.NodeConfig, log *slog.Logger) *Plugin {
+	p := &Plugin{mover: mover, journal: j, log: log}
+	p.config.Store(c)
+	return p
+}
+
+// SetConfig replaces the node config. Pods that have their devices keep them.
+func (p *Plugin) SetConfig(c *config.NodeConfig) { p.config.Store(c) }
+
+// requestTimeout is the runtime's time-out of a request.
+func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }
+
+// Synchronize is told of the pods that exist. Those with devices are known
+// from the journal.
+func (p *Plugin) Synchronize(context.Context, []*api.PodSandbox, []*api.Container) ([]*api.ContainerUpdate, error) {
+	return nil, nil
+}
+
+// RunPodSandbox moves the pod's devices into its network namespace. An error
+// keeps the pod from starting.
+func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
+	if !config.Asks(pod.GetAnnotations()) {
+		return nil
+	}
+	err := p.inTime(ctx, func(ctx context.Context, c *claim) error { return p.attach(ctx, pod, c) })
+	if err == nil {
+		return nil
+	}
+	p.podLog(pod).Warn("pod refused", "err", err)
+	return oneLine(err)
+}
+
+// StopPodSandbox gives back what the pod holds. The runtime cannot do anything
+// about an error, and would skip the hooks of other plugins for it: what
+// cannot be returned now is tried again by the sweep.
+func (p *Plugin) StopPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
+	return p.podEnds(ctx, pod)
+}
+
+// RemovePodSandbox does the same, for runtimes that skip StopPodSandbox.
+func (p *Plugin) RemovePodSandbox(ctx context.Context, pod *api.PodSandbox) error {
+	return p.podEnds(ctx, pod)
+}
+
+func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox) error {
+	if !config.Asks(pod.GetAnnotations()) {
+		return nil
+	}
+	err := p.inTime(ctx, func(context.Context, *claim) error {
+		p.giveBack(pod.GetId(), podEnded)
+		return nil
+	})
+	if err != nil {
+		p.podLog(pod).Warn("the return of the pod's devices takes longer than the runtime waits, and goes on", "err", err)
+	}
+	return nil
+}
+
+func (p *Plugin) podLog(pod *api.PodSandbox) *slog.Logger {
+	return p.log.With("pod", pod.GetNamespace()+"/"+pod.GetName(), "uid", pod.GetUid(), "sandbox", pod.GetId())
+}
+
+// oneLine is the error as it reaches the pod's events, where lines are lost.
+func oneLine(err error) error {
+	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
+}

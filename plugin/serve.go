@@ -1,0 +1,189 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"net"
+	"os"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/containerd/nri/pkg/stub"
+
+	"github.com/nri-netdev/nri-netdev/config"
+)
+
+const (
+	firstRetry = 50 * time.Millisecond
+	lastRetry  = time.Second
+
+	// configureWithin bounds the time from the connection to the runtime's
+	// Configure request; its own limit for a registration is 5 s. A runtime
+	// that dies in between would leave the stub waiting for good.
+	configureWithin = 10 * time.Second
+
+	// finishWithin bounds the wait for work in progress when the process is
+	// told to end. What is not done by then, recovery does.
+	finishWithin = 5 * time.Second
+)
+
+// Registration is how the plugin presents itself to the runtime. A plugin
+// that the runtime launches gets all of it from the runtime instead.
+type Registration struct {
+	Socket string // NRI socket of the runtime
+	Name   string // [A-Za-z0-9_.+-]
+	Index  string // two digits: the plugin's place among others
+}
+
+// Launched reports whether the runtime has launched the process, which then
+// has its connection and its identity from the environment.
+func Launched() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
+
+// Serve registers with the runtime and handles its events until ctx ends. It
+// connects anew whenever the connection is lost; one that was launched by the
+// runtime ends with it. What pods hold, they keep.
+func (p *Plugin) Serve(ctx context.Context, r Registration) error {
+	defer p.finish()
+	var last string
+	retry := firstRetry
+	for {
+		began := time.Now()
+		err := p.serveOnce(ctx, r)
+		switch {
+		case ctx.Err() != nil:
+			return nil
+		case Launched():
+			return err
+		case time.Since(began) > lastRetry: // the connection was a good one
+			retry, last = firstRetry, ""
+		}
+		if text := fmt.Sprint(err); text != last {
+			p.log.Warn("no connection to the runtime, trying again", "socket", r.Socket, "err", err)
+			last = text
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-time.After(retry/2 + rand.N(retry/2)):
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// finish waits for work that goes on behind hooks.
+func (p *Plugin) finish() {
+	done := make(chan struct{})
+	go func() {
+		p.working.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-time.After(finishWithin):
+		p.log.Warn("work in progress is left to the next start")
+	}
+}
+
+// session is one connection to the runtime, and the plugin behind it.
+type session struct {
+	*Plugin
+	stub       stub.Stub
+	configured chan struct{}
+}
+
+// Configure takes the node config that a runtime hands to plugins it launches
+// itself; an external plugin gets "". The events are those of the hooks.
+func (s *session) Configure(_ context.Context, text, runtime, version string) (api.EventMask, error) {
+	if text != "" {
+		c, err := config.Parse([]byte(text))
+		if err != nil {
+			s.log.Error("the node config that the runtime handed over is refused", "err", err)
+			return 0, err
+		}
+		s.SetConfig(c)
+	}
+	s.timeout.Store(int64(s.stub.RequestTimeout()))
+	s.log.Info("registered", "runtime", runtime, "version", version, "nri", s.stub.RuntimeNRIVersion(),
+		"requestTimeout", s.stub.RequestTimeout())
+	s.ready.Store(true)
+	close(s.configured)
+	return 0, nil
+}
+
+// serveOnce serves one connection, until it is lost.
+func (p *Plugin) serveOnce(ctx context.Context, r Registration) error {
+	defer p.ready.Store(false)
+	s := &session{Plugin: p, configured: make(chan struct{})}
+	conn, opts, err := p.connect(ctx, r)
+	if err != nil {
+		return err
+	}
+	if s.stub, err = stub.New(s, opts...); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- s.stub.Run(ctx) }()
+	select {
+	case err := <-ended:
+		return lost(err)
+	case <-s.configured:
+		return lost(<-ended)
+	case <-time.After(configureWithin):
+		if conn != nil {
+			err = conn.Close()
+		}
+		return errors.Join(fmt.Errorf("the runtime did not configure the plugin within %v", configureWithin), err)
+	}
+}
+
+func lost(err error) error {
+	if err == nil {
+		return errors.New("connection closed")
+	}
+	return err
+}
+
+// connect gives the options for the stub, and the connection unless the
+// runtime made it.
+func (p *Plugin) connect(ctx context.Context, r Registration) (net.Conn, []stub.Option, error) {
+	policy := p.config.Load().FailurePolicy
+	opts := []stub.Option{
+		stub.WithLogger(stubLogger{p.log}),
+		// The stub ends the process when the connection is lost, unless told
+		// what to do.
+		stub.WithOnClose(func() {}),
+		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: policy.FailRequest, KeepConnected: policy.KeepConnected}),
+	}
+	if Launched() {
+		return nil, opts, nil
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", r.Socket)
+	if err != nil {
+		return nil, nil, err
+	}
+	return conn, append(opts, stub.WithPluginName(r.Name), stub.WithPluginIdx(r.Index), stub.WithConnection(conn)), nil
+}
+
+// stubLogger passes on what the NRI library says. Most of it is detail.
+type stubLogger struct{ log *slog.Logger }
+
+func (l stubLogger) Debugf(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "nri: "+fmt.Sprintf(format, args...))
+}
+
+func (l stubLogger) Infof(ctx context.Context, format string, args ...any) {
+	l.log.DebugContext(ctx, "nri: "+fmt.Sprintf(format, args...))
+}
+
+func (l stubLogger) Warnf(ctx context.Context, format string, args ...any) {
+	l.log.WarnContext(ctx, "nri: "+fmt.Sprintf(format, args...))
+}
+
+func (l stubLogger) Errorf(ctx context.Context, format string, args ...any) {
+	l.log.ErrorContext(ctx, "nri: "+fmt.Sprintf(format, args...))
+}

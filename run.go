@@ -1,0 +1,214 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/plugin"
+)
+
+// ownNetns is the network namespace of the process. It is that of the main
+// thread, which never leaves it.
+const ownNetns = "/proc/self/ns/net"
+
+type runOptions struct {
+	*common
+	registration plugin.Registration
+	listen       string
+	hostNetns    string
+}
+
+func (o *runOptions) defaults() {
+	o.registration = plugin.Registration{Socket: "/var/run/nri/nri.sock", Name: "nri-netdev", Index: "10"}
+	o.listen = "127.0.0.1:9645"
+}
+
+func runCommand(o *runOptions) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "run the plugin",
+		Args:  cobra.NoArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.ErrOrStderr()) },
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&o.registration.Socket, "nri-socket", o.registration.Socket, "NRI socket of the runtime")
+	flags.StringVar(&o.registration.Index, "index", o.registration.Index, "two digits: the place among the plugins of the runtime")
+	flags.StringVar(&o.registration.Name, "name", o.registration.Name, "name to register with the runtime")
+	flags.StringVar(&o.listen, "listen", o.listen, `address of /healthz and /readyz; "" for none`)
+	flags.StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from: a path, or "self"; needed only where it is not that of pid 1`)
+	return cmd
+}
+
+// run is the life of the plugin.
+func (o *runOptions) run(ctx context.Context, logs io.Writer) error {
+	log, err := newLogger(logs, o.logLevel, o.logFormat)
+	if err != nil {
+		return err
+	}
+	c, err := loadConfig(log, o.config)
+	if err != nil {
+		return err
+	}
+	host, err := openHost(o.hostNetns)
+	if err != nil {
+		return err
+	}
+	defer host.Close()
+	unlock, err := lockState(ctx, log, o.stateDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	j, err := openJournal(log, o.stateDir)
+	if err != nil {
+		return err
+	}
+	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: log}
+	p := plugin.New(mover, j, c, log)
+	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
+	p.Recover()
+	return o.serve(ctx, log, p, c)
+}
+
+// serve runs what goes on until ctx ends: the runtime's events, the sweep, the
+// reload of the config and the probes.
+func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *config.NodeConfig) error {
+	ctx, cancel := context.WithCancel(ctx)
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer cancel()
+		return p.Serve(ctx, o.registration)
+	})
+	g.Go(func() error {
+		p.Sweep(ctx)
+		return nil
+	})
+	g.Go(func() error {
+		o.watchConfig(ctx, log, p, c)
+		return nil
+	})
+	if o.listen != "" {
+		g.Go(func() error {
+			serveHTTP(ctx, log, o.listen, p.Handler())
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// watchConfig reloads the node config when it changes. A config that the
+// runtime handed over is not touched by a file that is not there.
+func (o *runOptions) watchConfig(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *config.NodeConfig) {
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	config.Watch(ctx, o.config, c, reload, func(c *config.NodeConfig, err error) {
+		if err != nil {
+			log.Error("node config not reloaded, the one before stays in force", "config", o.config, "err", err)
+			return
+		}
+		p.SetConfig(c)
+		log.Info("node config reloaded", "config", o.config)
+	})
+}
+
+// serveHTTP answers probes. Pods do not depend on it, so it is not an error
+// when the address cannot be had.
+func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handler) {
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
+	if err != nil {
+		log.Error("no probes", "err", err)
+		return
+	}
+	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	stop := context.AfterFunc(ctx, func() { s.Close() })
+	defer stop()
+	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		log.Error("no more probes", "err", err)
+	}
+}
+
+// loadConfig reads the node config. Without a file nothing is allowed.
+func loadConfig(log *slog.Logger, path string) (*config.NodeConfig, error) {
+	c, err := config.Load(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		log.Warn("no node config: no pod may have a device", "config", path)
+		return config.Default(), nil
+	}
+	if err != nil {
+		return nil, withHint(fmt.Errorf("node config: %w", err), "try a config before you install it: nri-netdev check --config FILE")
+	}
+	return c, nil
+}
+
+// openHost opens the network namespace that devices come from. A plugin that
+// was put into a pod without hostNetwork by mistake would otherwise take the
+// pod for the node.
+func openHost(path string) (*kernel.Namespace, error) {
+	switch path {
+	case "self":
+		path = ownNetns
+	case "":
+		same, err := sameFile(ownNetns, "/proc/1/ns/net")
+		if err != nil {
+			return nil, withHint(fmt.Errorf("compare the network namespace with that of pid 1: %w", err), "run as root, in the host's pid namespace")
+		}
+		if !same {
+			return nil, withHint(errors.New("this is not the network namespace of pid 1"),
+				"in a pod, set hostNetwork and hostPID; if it is meant, say --host-netns self")
+		}
+		path = ownNetns
+	}
+	host, err := kernel.Open(path)
+	if errors.Is(err, os.ErrPermission) {
+		return nil, withHint(err, "root is needed (CAP_NET_ADMIN and CAP_SYS_ADMIN)")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return host, nil
+}
+
+func sameFile(a, b string) (bool, error) {
+	sa, err := os.Stat(a)
+	if err != nil {
+		return false, err
+	}
+	sb, err := os.Stat(b)
+	if err != nil {
+		return false, err
+	}
+	return os.SameFile(sa, sb), nil
+}
+
+// openJournal opens the journal of this boot, and tells of files that are no
+// records of it.
+func openJournal(log *slog.Logger, state string) (*journal.Journal, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if err != nil {
+		return nil, err
+	}
+	j, problems, err := journal.Open(state, strings.TrimSpace(string(id)))
+	for _, p := range problems {
+		log.Error("a file of the journal was set aside", "err", p)
+	}
+	return j, err
+}
