@@ -1,0 +1,87 @@
+package config
+
+import (
+	"net/netip"
+	"strconv"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// claims are what the devices of one pod must not share, each with the index
+// of the device that has it. Names are checked as a set, so that two devices
+// may swap theirs.
+type claims struct {
+	device    int // index of the one that claims
+	devices   map[string]int
+	podNames  map[string]int
+	addresses map[netip.Addr]int
+}
+
+func newClaims() *claims {
+	return &claims{
+		device:    -1,
+		devices:   map[string]int{},
+		podNames:  map[string]int{},
+		addresses: map[netip.Addr]int{},
+	}
+}
+
+// next begins with the next device.
+func (c *claims) next() { c.device++ }
+
+// add notes what the device has, and adds a problem for each thing that is
+// taken. What could not be read is "" and claims nothing.
+func (c *claims) add(v value, given map[string]value, r netmove.Request) {
+	owner, twice := claim(c.devices, r.Device, c.device)
+	if twice {
+		given["name"].refuse("device %s is asked for by [%d] already", quote(r.Device), owner)
+	}
+	switch named, sample := given["newName"], given["new_name"]; {
+	case named.given():
+		c.addPodName(named, r.PodName)
+	case sample.given():
+		c.addPodName(sample, r.PodName)
+	case !twice:
+		// If Device is an altname, this claims the altname: it goes into the
+		// pod with the device, and no other one can have it as its name there.
+		c.addPodName(v, r.Device)
+	}
+	at := given["addresses"]
+	if !at.given() {
+		at = given["address"]
+	}
+	for _, a := range r.Addresses {
+		c.addAddress(at, a.Addr())
+	}
+}
+
+func (c *claims) addPodName(at value, name string) {
+	if owner, taken := claim(c.podNames, name, c.device); taken {
+		at.refuse("name %s in the pod is taken by [%d] already", quote(name), owner)
+	}
+}
+
+// addAddress claims an address for the whole pod, but one of link scope for
+// the device only: routers do have fe80::1 on all of theirs.
+func (c *claims) addAddress(at value, a netip.Addr) {
+	key := a
+	if a.Is6() && a.IsLinkLocalUnicast() {
+		key = a.WithZone(strconv.Itoa(c.device))
+	}
+	switch owner, taken := claim(c.addresses, key, c.device); {
+	case taken && owner == c.device:
+		at.refuse("%v is given twice", a)
+	case taken:
+		at.refuse("%v is given to [%d] already", a, owner)
+	}
+}
+
+// claim gives x to device i, or returns the one that has it. The zero value
+// is for everyone.
+func claim[K comparable](owners map[K]int, x K, i int) (owner int, taken bool) {
+	var zero K
+	if owner, taken = owners[x]; !taken && x != zero {
+		owners[x] = i
+	}
+	return owner, taken
+}

@@ -1,0 +1,120 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// schema is what a mapping may hold.
+type schema struct {
+	known []string
+	later []string // in the contract, not in this version
+}
+
+// fields returns what is given of the known fields, by name, and whether the
+// value is a mapping at all.
+func (v value) fields(s schema) (given map[string]value, ok bool) {
+	if !v.is(aMapping) {
+		return nil, false
+	}
+	given = make(map[string]value, len(s.known))
+	for i := 0; i < len(v.node.Content) && !v.problems.full(); i += 2 {
+		key, node := v.node.Content[i], v.node.Content[i+1]
+		field := v.field(key.Value, node)
+		switch {
+		case key.Kind != yaml.ScalarNode:
+			v.refuse("line %d: the name of a field must be a string", key.Line)
+		case slices.Contains(s.later, key.Value):
+			field.refuse("this version does not support the field")
+		case !slices.Contains(s.known, key.Value):
+			v.refuse("%s", unknown("field", key.Value, s.known, s.later))
+		case given[key.Value].given():
+			field.refuse("given twice")
+		default:
+			given[key.Value] = field
+		}
+	}
+	return given, true
+}
+
+// field is the value of a field of v.
+func (v value) field(name string, node *yaml.Node) value {
+	if v.path != "" {
+		name = v.path + "." + name
+	}
+	return value{node, name, v.problems}
+}
+
+// require adds a problem for each of the names that is not given.
+func (v value) require(given map[string]value, names ...string) {
+	for _, name := range names {
+		if !given[name].given() {
+			v.field(name, nil).refuse("required")
+		}
+	}
+}
+
+// word returns a string that is one of the known names.
+func (v value) word(what string, known []string) (word string, ok bool) {
+	word, ok = v.text()
+	if ok && !slices.Contains(known, word) {
+		v.refuse("%s", unknown(what, word, known))
+		return "", false
+	}
+	return word, ok
+}
+
+// unknown says that there is no such name, and which one was probably meant.
+func unknown(what, name string, known ...[]string) string {
+	text := "unknown " + what + " " + quote(name)
+	if meant := nearest(name, slices.Concat(known...)); meant != "" {
+		text += ": did you mean " + quote(meant) + "?"
+	}
+	return text
+}
+
+// nearest returns the known name that a slip of the hand made into name: the
+// same but for case and separators, or else a third of it changed at most.
+// It is "" if there is none.
+func nearest(name string, known []string) string {
+	if len(name) > maxQuoted {
+		return ""
+	}
+	name = fold(name)
+	best, fewest := "", maxQuoted
+	for _, k := range known {
+		if d := distance(name, fold(k)); d < fewest && d <= len(k)/3 {
+			best, fewest = k, d
+		}
+	}
+	return best
+}
+
+// fold removes what is easily mistaken in a name: case and separators.
+func fold(name string) string {
+	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", ""))
+}
+
+// distance is the number of bytes to insert, delete or replace to make b of a
+// (Levenshtein's).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1) // distances of a[:i] to each b[:j]
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		diagonal := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			replace := diagonal
+			if a[i] != b[j] {
+				replace++
+			}
+			diagonal = row[j+1]
+			row[j+1] = min(replace, row[j]+1, row[j+1]+1)
+		}
+	}
+	return row[len(b)]
+}

@@ -1,0 +1,89 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Admits reports whether the rule is for the pod.
+func (r Rule) Admits(pod Pod) bool {
+	return matchAny(r.Namespaces, pod.Namespace) &&
+		(len(r.PodNames) == 0 || matchAny(r.PodNames, pod.Name))
+}
+
+// Selects reports whether the rule is for the device. One that is somebody
+// else's cable, or part of a bridge or bond, is selected by its name only, and
+// not by a glob that was written with other devices in mind.
+func (r Rule) Selects(dev netmove.Snapshot) bool {
+	return r.matches(dev) && (needsName(dev.Role) == "" || r.writesOut(dev))
+}
+
+// needsName says why only a rule that writes the device's name out allows it,
+// "" if a glob will do.
+func needsName(role netmove.Role) string {
+	switch {
+	case role.ForeignPeer:
+		return "its other end is in another network namespace"
+	case role.PortOf != "":
+		return "it is a port of another device"
+	}
+	return ""
+}
+
+func (r Rule) matches(dev netmove.Snapshot) bool {
+	id := dev.Identity
+	return (len(r.Devices) == 0 || matchAny(r.Devices, dev.Name) || r.writesOut(dev)) &&
+		(len(r.Drivers) == 0 || slices.Contains(r.Drivers, id.Driver)) &&
+		(len(r.PCIAddresses) == 0 || matchAny(r.PCIAddresses, id.PCIAddress())) &&
+		(len(r.MACs) == 0 || slices.ContainsFunc(r.MACs, lastingMAC(dev).Equal))
+}
+
+// writesOut reports whether the rule has the device's name, or one of its
+// altnames, without a glob. A device that some pod left with the altname
+// "enp*" is not written out by the glob that reads the same.
+func (r Rule) writesOut(dev netmove.Snapshot) bool {
+	return slices.ContainsFunc(names(dev), func(name string) bool {
+		return isExact(name) && slices.Contains(r.Devices, name)
+	})
+}
+
+// names returns all names of the device, the kernel's first.
+func names(dev netmove.Snapshot) []string {
+	return append([]string{dev.Name}, dev.Altnames...)
+}
+
+// lastingMAC is the address that the hardware was made with, or, where there
+// is no hardware, the one it has.
+func lastingMAC(dev netmove.Snapshot) netmove.MAC {
+	if dev.Identity.PermMAC != nil {
+		return dev.Identity.PermMAC
+	}
+	return dev.MAC
+}
+
+// lacks returns the settings that req uses and the rule does not allow.
+func (r Rule) lacks(req netmove.Request) []string {
+	return slices.DeleteFunc(settings(req), r.allows)
+}
+
+// settings returns the fields that req sets, as a rule names them. Which form
+// an address had is not known any more.
+func settings(req netmove.Request) []string {
+	var used []string
+	if req.Addresses != nil {
+		used = append(used, "addresses")
+	}
+	if req.MTU != 0 {
+		used = append(used, "mtu")
+	}
+	if req.MAC != nil {
+		used = append(used, "mac")
+	}
+	return used
+}
+
+func (r Rule) allows(setting string) bool {
+	return slices.Contains(r.Settings, setting) || slices.Contains(r.Settings, "*") ||
+		setting == "addresses" && slices.Contains(r.Settings, "address")
+}

@@ -1,0 +1,149 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// ErrDenied is the class of every refusal by the node's config.
+var ErrDenied = errors.New("not allowed by the node's config")
+
+// DeniedError is a refusal by the node's config. It is written for the pod's
+// author, who may be a stranger to the node and is told no more of it than helps.
+type DeniedError struct {
+	Device string // as the pod calls it; "" if the pod is refused as a whole
+	Text   string // what is refused, why, and what to do
+}
+
+// Error is the text.
+func (e *DeniedError) Error() string { return e.Text }
+
+// Is makes a DeniedError an ErrDenied.
+func (e *DeniedError) Is(target error) bool { return target == ErrDenied }
+
+// Pod is what the config asks about a pod.
+type Pod struct {
+	Namespace      string
+	Name           string
+	RuntimeHandler string // "" for the runtime's default
+}
+
+// Grant is the permission for one device of one pod.
+type Grant struct {
+	// Rule is the index in NodeConfig.Allow of the first rule that allows it.
+	Rule int
+
+	// AcceptLoss is the host state that may be lost, by all rules that allow
+	// the device.
+	AcceptLoss []string
+}
+
+// AllowPod decides whether the pod may have devices at all, and that many. It
+// returns nil or a *DeniedError.
+func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
+	switch {
+	case !slices.Contains(c.RuntimeHandlers, pod.RuntimeHandler):
+		return denied("", "runtime handler %q is not allowed to have host devices on this node: a device moved in after the start may be invisible to its pods", pod.RuntimeHandler)
+	case devices > c.MaxDevicesPerPod:
+		return denied("", "pod asks for %d devices: this node allows %d to a pod", devices, c.MaxDevicesPerPod)
+	}
+	return nil
+}
+
+// AllowDevice decides whether the pod may have the device that req has turned
+// out to mean, with the settings in req. It goes by what dev is, not by what
+// the pod calls it. The error is a *DeniedError.
+//
+// One rule that matches pod and device and allows all the settings is enough.
+func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) (Grant, error) {
+	if why := c.neverMoves(dev); why != "" {
+		return Grant{}, denied(req.Device, "device %s %s", quote(req.Device), why)
+	}
+	matches := func(r Rule) bool { return r.Admits(pod) && r.Selects(dev) }
+	allowing := c.rules(func(r Rule) bool { return matches(r) && len(r.lacks(req)) == 0 })
+	if len(allowing) == 0 {
+		if matching := c.rules(matches); len(matching) > 0 {
+			return Grant{}, c.deniedSettings(pod, req, matching)
+		}
+		return Grant{}, c.deniedDevice(pod, req, dev)
+	}
+	grant := Grant{Rule: allowing[0]}
+	for _, i := range allowing {
+		grant.AcceptLoss = append(grant.AcceptLoss, c.Allow[i].AcceptLoss...)
+	}
+	slices.Sort(grant.AcceptLoss)
+	grant.AcceptLoss = slices.Compact(grant.AcceptLoss)
+	return grant, nil
+}
+
+// AllowMove decides whether the device may move at all, for moves that no pod
+// asks for. It returns nil or a *DeniedError.
+func (c *NodeConfig) AllowMove(dev netmove.Snapshot) error {
+	if why := c.neverMoves(dev); why != "" {
+		return denied(dev.Name, "device %s %s", quote(dev.Name), why)
+	}
+	return nil
+}
+
+// neverMoves says why the device stays whatever the rules say, "" if it may
+// move. No altname is a way around Protect.
+func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
+	switch role := dev.Role; {
+	case role.Loopback:
+		return "is the loopback device and never moves"
+	case role.DefaultRoute == dev.Name && dev.Name != "":
+		return "carries the node's default route and never moves"
+	case role.DefaultRoute != "":
+		return "is part of what carries the node's default route and never moves"
+	case role.Immovable:
+		return "is of a kind that the kernel binds to its network namespace and never moves"
+	case slices.ContainsFunc(names(dev), func(name string) bool { return matchAny(c.Protect, name) }):
+		return "is protected by this node's config and never moves"
+	}
+	return ""
+}
+
+// rules returns the indices of the rules that hold.
+func (c *NodeConfig) rules(hold func(Rule) bool) []int {
+	var indices []int
+	for i, r := range c.Allow {
+		if hold(r) {
+			indices = append(indices, i)
+		}
+	}
+	return indices
+}
+
+// deniedDevice is the refusal when no rule matches.
+func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) error {
+	why := "no allow rule of this node's config matches device and pod"
+	if byGlob := c.rules(func(r Rule) bool { return r.Admits(pod) && r.matches(dev) }); len(byGlob) > 0 {
+		why = needsName(dev.Role) + ", and no allow rule of this node's config writes its name out"
+	}
+	return denied(req.Device, "device %s is not allowed in namespace %q: %s; ask the node's operator",
+		quote(req.Device), pod.Namespace, why)
+}
+
+// deniedSettings is the refusal when rules match but none allows all that the
+// pod sets. It tells what the rule lacks that comes closest.
+func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int) error {
+	lacks := c.Allow[matching[0]].lacks(req)
+	for _, i := range matching[1:] {
+		if other := c.Allow[i].lacks(req); len(other) < len(lacks) {
+			lacks = other
+		}
+	}
+	text := `setting "%s" of device %s is not allowed in namespace %q: leave it out, or ask the node's operator`
+	if len(lacks) > 1 {
+		text = `settings "%s" of device %s are not allowed in namespace %q: leave them out, or ask the node's operator`
+	}
+	return denied(req.Device, text, strings.Join(lacks, `", "`), quote(req.Device), pod.Namespace)
+}
+
+func denied(device, format string, args ...any) error {
+	return &DeniedError{Device: device, Text: fmt.Sprintf(format, args...)}
+}
