@@ -1,16 +1,16 @@
 package main
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/cobra"
-	"go.yaml.in/yaml/v3"
+	"sigs.k8s.io/yaml"
 
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -67,6 +67,9 @@ func (c *check) run(files []string) error {
 		if err != nil {
 			return err
 		}
+		if len(pods) == 0 {
+			return fmt.Errorf("%s: no Kubernetes object in it", file)
+		}
 		for _, p := range pods {
 			ok = c.checkPod(mover, file, p) && ok
 		}
@@ -109,33 +112,33 @@ func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
 
 // pod is as much of a Kubernetes object as tells what its pods ask for.
 type pod struct {
-	Kind     string   `yaml:"kind"`
-	Metadata metadata `yaml:"metadata"`
+	Kind     string   `json:"kind"`
+	Metadata metadata `json:"metadata"`
 	Spec     struct {
-		podSpec  `yaml:",inline"`
-		Template template `yaml:"template"` // Deployment, StatefulSet, DaemonSet, Job …
+		podSpec
+		Template template `json:"template"` // Deployment, StatefulSet, DaemonSet, Job …
 		Job      struct {
 			Spec struct {
-				Template template `yaml:"template"`
-			} `yaml:"spec"`
-		} `yaml:"jobTemplate"` // CronJob
-	} `yaml:"spec"`
+				Template template `json:"template"`
+			} `json:"spec"`
+		} `json:"jobTemplate"` // CronJob
+	} `json:"spec"`
 }
 
 type metadata struct {
-	Name        string            `yaml:"name"`
-	Namespace   string            `yaml:"namespace"`
-	Annotations map[string]string `yaml:"annotations"`
+	Name        string            `json:"name"`
+	Namespace   string            `json:"namespace"`
+	Annotations map[string]string `json:"annotations"`
 }
 
 type podSpec struct {
-	HostNetwork      bool   `yaml:"hostNetwork"`
-	RuntimeClassName string `yaml:"runtimeClassName"`
+	HostNetwork      bool   `json:"hostNetwork"`
+	RuntimeClassName string `json:"runtimeClassName"`
 }
 
 type template struct {
-	Metadata metadata `yaml:"metadata"`
-	Spec     podSpec  `yaml:"spec"`
+	Metadata metadata `json:"metadata"`
+	Spec     podSpec  `json:"spec"`
 }
 
 func (p pod) template() template {
@@ -161,27 +164,26 @@ func (p pod) namespace() string {
 	return p.Metadata.Namespace
 }
 
-// readPods reads every document of a file.
+// documentEnd is what kubectl takes for the end of a document.
+var documentEnd = regexp.MustCompile(`(?m)^---.*$`)
+
+// readPods reads every document of a file, as kubectl does.
 func (c *check) readPods(file string) ([]pod, error) {
 	data, err := c.read(file)
 	if err != nil {
 		return nil, err
 	}
 	var pods []pod
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	for {
+	for _, doc := range documentEnd.Split(string(data), -1) {
 		var p pod
-		err := dec.Decode(&p)
-		if errors.Is(err, io.EOF) {
-			return pods, nil
-		}
-		if err != nil {
+		if err := yaml.Unmarshal([]byte(doc), &p); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if p.Kind != "" {
 			pods = append(pods, p)
 		}
 	}
+	return pods, nil
 }
 
 func (c *check) read(file string) ([]byte, error) {
