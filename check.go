@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"regexp"
@@ -46,12 +47,15 @@ type check struct {
 // errRefused ends a check whose findings have been printed.
 var errRefused = errors.New("not everything is valid and allowed")
 
-func (c *check) run(files []string) error {
-	var err error
-	if c.config, err = config.Load(c.common.config); err != nil {
+func (c *check) run(files []string) (err error) {
+	c.config, err = config.Load(c.common.config)
+	if errors.Is(err, fs.ErrNotExist) {
 		return withHint(fmt.Errorf("node config: %w", err), "name another with --config FILE")
 	}
-	fmt.Fprintf(c.out, "%s: valid, %d allow rules\n", c.common.config, len(c.config.Allow))
+	if err != nil {
+		return fmt.Errorf("node config: %w", err)
+	}
+	fmt.Fprintf(c.out, "%s: valid, allow rules: %d\n", c.common.config, len(c.config.Allow))
 	if len(files) == 0 {
 		return nil
 	}
@@ -59,7 +63,7 @@ func (c *check) run(files []string) error {
 	if err != nil {
 		return err
 	}
-	defer host.Close()
+	defer func() { err = errors.Join(err, host.Close()) }()
 	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: slog.New(slog.DiscardHandler)}
 	ok := true
 	for _, file := range files {

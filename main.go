@@ -80,15 +80,12 @@ type hintError struct {
 
 func (e *hintError) Unwrap() error { return e.error }
 
-func withHint(err error, format string, args ...any) error {
-	return &hintError{err, fmt.Sprintf(format, args...)}
-}
+func withHint(err error, hint string) error { return &hintError{err, hint} }
 
 func printError(w io.Writer, err error) {
 	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  ")
 	fmt.Fprintf(w, "nri-netdev: error: %s\n", text)
-	var h *hintError
-	if errors.As(err, &h) {
+	if h, ok := errors.AsType[*hintError](err); ok {
 		fmt.Fprintf(w, "nri-netdev: hint: %s\n", h.hint)
 	}
 }

@@ -58,7 +58,7 @@ func runCommand(o *runOptions) *cobra.Command {
 }
 
 // run is the life of the plugin.
-func (o *runOptions) run(ctx context.Context, logs io.Writer) error {
+func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	log, err := newLogger(logs, o.logLevel, o.logFormat)
 	if err != nil {
 		return err
@@ -71,7 +71,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) error {
 	if err != nil {
 		return err
 	}
-	defer host.Close()
+	defer func() { err = errors.Join(err, host.Close()) }()
 	unlock, err := lockState(ctx, log, o.stateDir)
 	if err != nil {
 		return err
@@ -139,7 +139,11 @@ func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handle
 		return
 	}
 	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
-	stop := context.AfterFunc(ctx, func() { s.Close() })
+	stop := context.AfterFunc(ctx, func() {
+		if err := s.Close(); err != nil {
+			log.Error("close the probes' connections", "err", err)
+		}
+	})
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
 		log.Error("no more probes", "err", err)
@@ -169,7 +173,7 @@ func openHost(path string) (*kernel.Namespace, error) {
 	case "":
 		same, err := sameFile(ownNetns, "/proc/1/ns/net")
 		if err != nil {
-			return nil, withHint(fmt.Errorf("compare the network namespace with that of pid 1: %w", err), "run as root, in the host's pid namespace")
+			return nil, withHint(fmt.Errorf("compare the network namespace with that of pid 1: %w", err), "run as root in the host's pid namespace, or name the network namespace with --host-netns")
 		}
 		if !same {
 			return nil, withHint(errors.New("this is not the network namespace of pid 1"),

@@ -8,8 +8,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// release is set by the linker: -ldflags "-X main.release=v1.2.3".
-var release string
+// Set by the linker, see the Makefile.
+//
+//nolint:gochecknoglobals // there is no other way for a linker
+var (
+	release  string // such as v1.2.3
+	revision string // commit; "" leaves it to what the go command recorded
+)
 
 const nriModule = "github.com/containerd/nri"
 
@@ -36,24 +41,21 @@ func version() string {
 	return "devel"
 }
 
-// commit is what the go command recorded of the source it built from.
+// commit is the commit that the program was built from.
 func commit() string {
+	if revision != "" {
+		return revision
+	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return "unknown"
 	}
-	settings := map[string]string{}
 	for _, s := range info.Settings {
-		settings[s.Key] = s.Value
+		if s.Key == "vcs.revision" {
+			return s.Value
+		}
 	}
-	rev := settings["vcs.revision"]
-	if rev == "" {
-		return "unknown"
-	}
-	if settings["vcs.modified"] == "true" {
-		rev += " (modified)"
-	}
-	return rev
+	return "unknown"
 }
 
 func nriVersion() string {

@@ -6,19 +6,19 @@ import (
 )
 
 var (
-	// ErrImmovable: the kernel or the engine refuses to move such a device.
+	// ErrImmovable means that the kernel or the engine refuses to move such a device.
 	ErrImmovable = errors.New("device cannot move")
 
-	// ErrLost: the device is neither in the pod nor on the host. It was
+	// ErrLost means that the device is neither in the pod nor on the host. It was
 	// deleted, it died with a namespace that nobody held, or its hardware is
 	// gone.
 	ErrLost = errors.New("device is gone")
 
-	// ErrUndo: an attach failed, and something of it could not be undone. The
+	// ErrUndo means that an attach failed, and something of it could not be undone. The
 	// device it is about may be on either side; Return finishes the work.
 	ErrUndo = errors.New("undo")
 
-	// ErrMisnamed: the device is home, but not under its own name, because
+	// ErrMisnamed means that the device is home, but not under its own name, because
 	// the host gave that to another device.
 	ErrMisnamed = errors.New("device is home under another name")
 )

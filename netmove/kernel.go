@@ -5,21 +5,21 @@ import "errors"
 // Classes of error that a Namespace returns, for errors.Is. The text beside
 // them says what was tried and what the kernel answered.
 var (
-	// ErrNotFound: there is no such device in the namespace (ENODEV), or no
+	// ErrNotFound means that there is no such device in the namespace (ENODEV), or no
 	// namespace at the path (ENOENT).
 	ErrNotFound = errors.New("not found")
 
-	// ErrNameTaken: a device of the namespace has that name or altname (EEXIST).
+	// ErrNameTaken means that a device of the namespace has that name or altname (EEXIST).
 	ErrNameTaken = errors.New("the name is taken")
 
-	// ErrIndexTaken: a device of the namespace has that ifindex (EBUSY of a move).
+	// ErrIndexTaken means that a device of the namespace has that ifindex (EBUSY of a move).
 	ErrIndexTaken = errors.New("the ifindex is taken")
 
-	// ErrBusy: the device must be down for that change (EBUSY of a rename
+	// ErrBusy means that the device must be down for that change (EBUSY of a rename
 	// before Linux 6.2, and of some drivers' MAC change).
 	ErrBusy = errors.New("the device must be down for it")
 
-	// ErrNotNamespace: the file is not a network namespace.
+	// ErrNotNamespace means that the file is not a network namespace.
 	ErrNotNamespace = errors.New("not a network namespace")
 )
 

@@ -36,12 +36,10 @@ func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) 
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), p.answerBy(ctx), errOutOfTime)
 	c := &claim{}
 	done := make(chan error, 1)
-	p.working.Add(1)
-	go func() {
-		defer p.working.Done()
+	p.working.Go(func() {
 		defer cancel()
 		done <- work(ctx, c)
-	}()
+	})
 	select {
 	case err := <-done:
 		return err

@@ -154,7 +154,7 @@ func TestRefused(t *testing.T) {
 		{"host network", "- name: eth1", func(p *api.PodSandbox) { p.Linux = nil }, "pod uses the host network"},
 		{"host network, CRI-O", "- name: eth1", func(p *api.PodSandbox) { p.Linux.Namespaces[0].Path = "host" }, "pod uses the host network"},
 		{"runtime handler", "- name: eth1", func(p *api.PodSandbox) { p.RuntimeHandler = "kata" }, `runtime handler "kata" is not allowed to have host devices on this node`},
-		{"annotation", "- nmae: eth1", nil, annotation + "[0]"},
+		{"annotation", "- nam: eth1", nil, annotation + "[0]"},
 		{"setting", "- {name: eth1, mac: 02:00:00:00:00:77}", nil, `setting "mac" of device "eth1" is not allowed in namespace "default"`},
 		{"namespace gone", "- name: eth1", func(p *api.PodSandbox) { p.Linux.Namespaces[0].Path = "nowhere" }, "network namespace nowhere: not found"},
 	} {

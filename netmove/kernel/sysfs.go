@@ -25,7 +25,7 @@ func openSysfs() (sysfs, error) {
 	if err != nil {
 		return sysfs{}, fmt.Errorf("fsopen sysfs: %w", err)
 	}
-	defer unix.Close(fs)
+	defer os.NewFile(uintptr(fs), "fsopen").Close()
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return sysfs{}, fmt.Errorf("fsconfig sysfs: %w", err)
 	}

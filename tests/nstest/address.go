@@ -10,12 +10,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Values of IFA_PROTO, <linux/if_addr.h>. The kernel makes the addresses of
-// these protocols by itself, some time after a device has come up.
-var kernelProtos = map[byte]string{1: "kernel_lo", 2: "kernel_ra", 3: "kernel_ll"}
-
-// ifaProto is IFA_PROTO, Linux 5.18; golang.org/x/sys does not have it.
-const ifaProto = 11
+// Of <linux/if_addr.h>, since Linux 5.18; golang.org/x/sys does not have them.
+const (
+	ifaProto      = 11 // IFA_PROTO
+	protoKernelRA = 2  // IFAPROT_KERNEL_RA, made after a router's advertisement
+	protoKernelLL = 3  // IFAPROT_KERNEL_LL, the link-local address
+)
 
 // address is an RTM_NEWADDR message. The library's own type leaves out
 // metric, protocol and the order of what it does not know.
@@ -73,10 +73,10 @@ func parseAddress(msg []byte) (address, error) {
 	return a, nil
 }
 
-// madeByKernel tells the IPv6 addresses that come and go by themselves. Those
-// of lo stay: they come with UP, at once.
+// madeByKernel tells the IPv6 addresses that come and go by themselves, some
+// time after the device has come up.
 func (a address) madeByKernel() bool {
-	return kernelProtos[a.proto] != "" && a.link != 1
+	return a.proto == protoKernelRA || a.proto == protoKernelLL
 }
 
 func (a address) String() string {

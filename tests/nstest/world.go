@@ -16,7 +16,7 @@ import (
 // order. Two worlds are equal if and only if their texts are.
 //
 // Not in it is what changes by itself: carrier, statistics, and the addresses
-// that the kernel makes (kernelProtos).
+// that the kernel makes when a device comes up, link-local ones above all.
 func (ns *NS) World(t testing.TB) string {
 	t.Helper()
 	return ns.print(t, func(string) bool { return true })

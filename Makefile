@@ -1,0 +1,53 @@
+# make demo    the main job on a real containerd, shown step by step
+# make test    all checks and tests that CI runs
+#
+# Both set up a Debian machine by themselves, as root, and leave nothing behind
+# but packages and .cache.
+
+BIN := .cache/bin
+COMMIT := $(shell git describe --always --dirty 2>/dev/null)
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(or $(RELEASE),devel) -X main.revision=$(COMMIT)'
+
+# Namespace tests mostly wait for the kernel: many run at a time.
+GO_TEST := go test -race
+
+.PHONY: build demo test lint unit containerd fuzz bench setup setup-lint clean
+
+build: setup
+	@$(GO_BUILD) -o nri-netdev .
+
+demo: build
+	@cd tests/e2e && go run ./demo ../../nri-netdev
+
+test: lint unit containerd
+
+lint: setup-lint
+	$(BIN)/golangci-lint run ./...
+	cd tests/e2e && ../../$(BIN)/golangci-lint run ./...
+
+# Pure code, the engine on a kernel in memory, and on the real one in
+# namespaces of its own.
+unit: setup
+	$(GO_TEST) -parallel 16 ./...
+
+# Pods on a real containerd, each test on a node of its own.
+containerd: setup
+	cd tests/e2e && go test -parallel 6 ./...
+
+# Not part of test: FUZZTIME on each fuzz target.
+FUZZTIME ?= 1m
+fuzz: setup
+	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) ./config
+
+bench: setup
+	go test -run '^$$' -bench . ./config
+
+setup:
+	@tests/setup
+
+setup-lint:
+	@tests/setup lint
+
+clean:
+	rm -rf .cache nri-netdev

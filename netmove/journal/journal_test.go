@@ -1,0 +1,229 @@
+package journal
+
+import (
+	"encoding/json"
+	"errors"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+const boot = "boot-1"
+
+func open(t *testing.T, state string) (*Journal, []error) {
+	t.Helper()
+	j, problems, err := Open(state, boot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j, problems
+}
+
+func record(sandbox string, inodes ...uint64) *Record {
+	r := &Record{
+		Sandbox: sandbox,
+		Pod:     Pod{Namespace: "default", Name: "pod-" + sandbox, UID: "uid"},
+		Netns:   Netns{Path: "/run/netns/x", Cookie: 7},
+		State:   Attaching,
+		Since:   time.Unix(1700000000, 0).UTC(),
+	}
+	for _, inode := range inodes {
+		r.Devices = append(r.Devices, netmove.Attachment{
+			Request: netmove.Request{
+				Device: "eth1", PodName: "net1", MTU: 9000, MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
+				Addresses: []netip.Prefix{},
+			},
+			Before: netmove.Snapshot{
+				Identity: netmove.Identity{Inode: inode, Index: 3, Parent: "0000:02:00.0", Bus: "pci", Netns: 1 << 60},
+				Name:     "eth1", Altnames: []string{"enp2s0"}, Alias: "x", MTU: 1500, TakenAt: netmove.BootOffset(time.Minute),
+				Flags: netmove.LinkFlags{Up: true},
+				Addresses: []netmove.Address{{
+					Local: netip.MustParsePrefix("192.0.2.1/24"), Peer: netip.MustParseAddr("192.0.2.2"), Label: "eth1:x",
+					Flags: netmove.FlagPermanent, Metric: 9, Valid: netmove.Forever, Preferred: netmove.Forever,
+				}},
+			},
+			PodName: "net1", Guard: true, PodIndex: 5,
+		})
+	}
+	return r
+}
+
+// What is written is what the next process reads.
+func TestRoundTrip(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	want := record("a", 1000)
+	if err := j.Begin(want); err != nil {
+		t.Fatal(err)
+	}
+	want.State = Attached
+	if err := j.Put(want); err != nil {
+		t.Fatal(err)
+	}
+	j, problems := open(t, state)
+	if len(problems) > 0 {
+		t.Error(problems)
+	}
+	got, ok := j.Get("a")
+	if !ok {
+		t.Fatal("the record is gone")
+	}
+	want.Version, want.BootID = version, boot
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+		t.Errorf("record (-want +got):\n%s", diff)
+	}
+	if got.Devices[0].Request.Addresses == nil {
+		t.Error(`"no addresses" became "keep the addresses"`)
+	}
+	if err := j.Remove("a"); err != nil {
+		t.Error(err)
+	}
+	if err := j.Remove("a"); err != nil {
+		t.Errorf("second removal: %v", err)
+	}
+	if j, _ := open(t, state); len(j.All()) > 0 {
+		t.Errorf("records after the removal: %v", j.All())
+	}
+}
+
+func TestRecordIsAValue(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	r := record("a", 1000)
+	if err := j.Begin(r); err != nil {
+		t.Fatal(err)
+	}
+	r.State, r.Devices[0].PodIndex = Attached, 99
+	got, _ := j.Get("a")
+	if got.State != Attaching || got.Devices[0].PodIndex == 99 {
+		t.Errorf("the journal's record changed with the caller's: %+v", got)
+	}
+}
+
+func TestClaims(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	if err := j.Begin(record("a", 1000, 1001)); err != nil {
+		t.Fatal(err)
+	}
+	var inUse *InUseError
+	if err := j.Begin(record("b", 1002, 1001)); !errors.As(err, &inUse) || err.Error() != `device "eth1" is in use by pod default/pod-a` {
+		t.Errorf("error is %v", err)
+	}
+	if _, ok := j.Get("b"); ok {
+		t.Error("a refused record is in the journal")
+	}
+	if err := j.Begin(record("a", 1003)); err == nil {
+		t.Error("a sandbox began twice")
+	}
+	if err := j.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Begin(record("b", 1002, 1001)); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	if err := j.Begin(record("a", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"eth1": true, "enp2s0": true, "net1": false} {
+		dev, pod, ok := j.Find(name)
+		if ok != want || (ok && (dev.Identity.Inode != 1000 || pod.Name != "pod-a")) {
+			t.Errorf("Find(%q) = %+v, %v, %v", name, dev.Identity, pod, ok)
+		}
+	}
+}
+
+// Files that are no records of this boot are set aside, each with its reason,
+// and the good ones are read.
+func TestSetAside(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	if err := j.Begin(record("good", 1000)); err != nil {
+		t.Fatal(err)
+	}
+	good, err := os.ReadFile(filepath.Join(state, recordsFolder, "good.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := func(edit func(map[string]any)) []byte {
+		var m map[string]any
+		if err := json.Unmarshal(good, &m); err != nil {
+			t.Fatal(err)
+		}
+		edit(m)
+		data, err := json.Marshal(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	bad := map[string][]byte{
+		"torn.json":    good[:len(good)/2],
+		"empty.json":   nil,
+		"foreign.txt":  []byte("hello"),
+		"version.json": edited(func(m map[string]any) { m["version"] = 2; m["sandbox"] = "version" }),
+		"boot.json":    edited(func(m map[string]any) { m["bootID"] = "boot-0"; m["sandbox"] = "boot" }),
+		"renamed.json": good,
+	}
+	for name, data := range bad {
+		if err := os.WriteFile(filepath.Join(state, recordsFolder, name), data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	// A write that a crash cut short leaves a temporary file: nothing to tell.
+	if err := os.WriteFile(filepath.Join(state, recordsFolder, ".good.json123"), good, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	j, problems := open(t, state)
+	if len(problems) != len(bad) {
+		t.Errorf("%d problems, want %d: %v", len(problems), len(bad), problems)
+	}
+	if all := j.All(); len(all) != 1 || all[0].Sandbox != "good" {
+		t.Errorf("records: %v", all)
+	}
+	for name := range bad {
+		if _, err := os.Stat(filepath.Join(state, setAsideFolder, name)); err != nil {
+			t.Errorf("%s was not set aside: %v", name, err)
+		}
+	}
+	if _, problems := open(t, state); len(problems) > 0 {
+		t.Errorf("told again: %v", problems)
+	}
+}
+
+func TestBadSandboxID(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	for _, id := range []string{"", ".", "..", "../x", "a/b", ".hidden", "a\x00"} {
+		if err := j.Begin(record(id, 1000)); err == nil {
+			t.Errorf("sandbox id %q is accepted", id)
+		}
+	}
+}
+
+// A record that cannot be written claims nothing.
+func TestUnwritable(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	folder := filepath.Join(state, recordsFolder)
+	if err := os.Rename(folder, folder+"-"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Begin(record("a", 1000)); err == nil {
+		t.Error("no error")
+	}
+	if err := os.Rename(folder+"-", folder); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Begin(record("b", 1000)); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,61 @@
+package node
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+)
+
+// toolsEnv names the folder of containerd's programs.
+const toolsEnv = "NRI_NETDEV_BIN"
+
+// Check tells what a node needs and this machine does not have.
+func Check() error {
+	if os.Geteuid() != 0 {
+		return errors.New("a node needs root")
+	}
+	_, err := findTools()
+	errs := []error{err}
+	for _, name := range []string{"ip", "nsenter", "unshare", "runc"} {
+		_, err := exec.LookPath(name)
+		errs = append(errs, err)
+	}
+	for _, name := range []string{"bridge", "host-local", "loopback"} {
+		errs = append(errs, findCNIPlugin(name))
+	}
+	return errors.Join(errs...)
+}
+
+// findTools finds containerd's programs: where NRI_NETDEV_BIN says, or in the
+// repository that the working folder is in.
+func findTools() (string, error) {
+	if dir := os.Getenv(toolsEnv); dir != "" {
+		return filepath.Abs(dir)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return "", err
+	}
+	for ; ; dir = filepath.Dir(dir) {
+		tools := filepath.Join(dir, ".cache", "bin")
+		if _, err := os.Stat(filepath.Join(tools, "containerd")); err == nil {
+			return tools, nil
+		}
+		if dir == filepath.Dir(dir) {
+			return "", fmt.Errorf("no .cache/bin/containerd here or above: run tests/setup, or set %s", toolsEnv)
+		}
+	}
+}
+
+// findCNIPlugin looks where Debian and others keep them, as config.toml does.
+func findCNIPlugin(name string) error {
+	dirs := []string{"/usr/lib/cni", "/opt/cni/bin"}
+	for _, dir := range dirs {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return nil
+		}
+	}
+	return fmt.Errorf("no CNI plugin %s in %v", name, dirs)
+}

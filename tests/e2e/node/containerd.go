@@ -1,0 +1,115 @@
+package node
+
+import (
+	"context"
+	_ "embed"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"time"
+)
+
+var (
+	//go:embed config.toml
+	containerdConfig string
+	//go:embed cni.conflist
+	cniConfig string
+)
+
+// Sockets and folders on the node.
+const (
+	NRISocket      = "/var/run/nri/nri.sock"
+	NRIPlugins     = "/run/opt/nri/plugins" // programs that containerd launches
+	NRIConfigs     = "/run/etc/nri/conf.d"  // and the configs it hands them
+	criSocket      = "/run/containerd/containerd.sock"
+	configFile     = "/run/etc/containerd.toml"
+	moreConfigFile = "/run/etc/containerd/test.toml"
+	cniConfigFile  = "/run/etc/cni/10-e2e.conflist"
+)
+
+func (n *Node) writeConfig(opts Options) error {
+	files := map[string]string{configFile: containerdConfig, cniConfigFile: cniConfig}
+	if opts.Config != "" {
+		files[moreConfigFile] = "version = 3\n" + opts.Config
+	}
+	for path, text := range files {
+		if err := os.MkdirAll(filepath.Dir(n.Path(path)), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(n.Path(path), []byte(text), 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartContainerd starts containerd, which must not be running, and waits
+// until it can run pods. Pods of its predecessor are still there.
+func (n *Node) StartContainerd(ctx context.Context) error {
+	cmd := exec.Command(filepath.Join(n.tools, "containerd"), "--config", configFile)
+	cmd.Env = append(os.Environ(), "PATH="+n.tools+":"+os.Getenv("PATH")) // the shim is found there
+	// A file, not a pipe: shims keep it open, and Wait would wait for them.
+	cmd.Stdout, cmd.Stderr = n.log, n.log
+	var err error
+	if n.containerd, err = n.Run(cmd); err != nil {
+		return err
+	}
+	return n.awaitContainerd(ctx)
+}
+
+func (n *Node) awaitContainerd(ctx context.Context) error {
+	const patience, pause = 20 * time.Second, 5 * time.Millisecond
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	for {
+		notReady := n.cri.ready(ctx)
+		if notReady == nil {
+			return nil
+		}
+		select {
+		case <-n.containerd.Done():
+			return fmt.Errorf("containerd ended: %w\n%s", n.containerd.Wait(), n.Log())
+		case <-ctx.Done():
+			return fmt.Errorf("containerd is not ready: %w\n%s", notReady, n.Log())
+		case <-time.After(pause):
+		}
+	}
+}
+
+// KillContainerd kills containerd and leaves the pods without it.
+func (n *Node) KillContainerd() error {
+	if err := n.containerd.Signal(os.Kill); err != nil {
+		return fmt.Errorf("kill containerd: %w", err)
+	}
+	_ = n.containerd.Wait() // an error by nature: killed
+	return nil
+}
+
+// RestartContainerd kills containerd and starts it again.
+func (n *Node) RestartContainerd(ctx context.Context) error {
+	if err := n.KillContainerd(); err != nil {
+		return err
+	}
+	return n.StartContainerd(ctx)
+}
+
+// Log is what containerd and the shims have logged.
+func (n *Node) Log() string {
+	text, err := io.ReadAll(io.NewSectionReader(n.log, 0, math.MaxInt64))
+	if err != nil {
+		return fmt.Sprintf("%s(%v)\n", text, err)
+	}
+	return string(text)
+}
+
+// openLog makes a file without a name, which goes with its descriptors.
+func openLog() (*os.File, error) {
+	f, err := os.CreateTemp("", "containerd-log-*")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
+}
