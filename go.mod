@@ -2,6 +2,8 @@ module github.com/nri-netdev/nri-netdev
 
 go 1.26.0
 
+toolchain go1.26.6
+
 require (
 	github.com/containerd/nri v0.12.5
 	github.com/google/go-cmp v0.7.0

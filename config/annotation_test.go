@@ -381,7 +381,7 @@ func TestProblemsText(t *testing.T) {
 // TestWords holds the types of plain words against those of kubectl's reader:
 // what is not a string there must not be one here.
 func TestWords(t *testing.T) {
-	for _, word := range strings.Fields(`
+	for word := range strings.FieldsSeq(`
 		y Y yes Yes YES yEs n N no No NO nO on On ON oN off Off OFF oFF true True TRUE tRUE false False FALSE
 		~ null Null NULL nULL .nan .NaN .NAN .inf +.inf -.inf -.Inf inf nan Infinity
 		0 -0 +5 05 0o7 0x1F 0b11 -0b11 0B1 1_000 0x_1 1. .5 5.e3 1e3 1E-3 +1e+3 12e03 -1.5 0.0 1_0.5 0x1p-2 0.1.2

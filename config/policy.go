@@ -36,10 +36,6 @@ type Pod struct {
 type Grant struct {
 	// Rule is the index in NodeConfig.Allow of the first rule that allows it.
 	Rule int
-
-	// AcceptLoss is the host state that may be lost, by all rules that allow
-	// the device.
-	AcceptLoss []string
 }
 
 // AllowPod decides whether the pod may have devices at all, and that many. It
@@ -71,13 +67,24 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 		}
 		return Grant{}, c.deniedDevice(pod, req, dev)
 	}
-	grant := Grant{Rule: allowing[0]}
 	for _, i := range allowing {
-		grant.AcceptLoss = append(grant.AcceptLoss, c.Allow[i].AcceptLoss...)
+		if len(unaccepted(c.Allow[i], dev)) == 0 {
+			return Grant{Rule: i}, nil
+		}
 	}
-	slices.Sort(grant.AcceptLoss)
-	grant.AcceptLoss = slices.Compact(grant.AcceptLoss)
-	return grant, nil
+	return Grant{}, denied(req.Device, "device %s has %s state that would be lost, and no allow rule of this node's config accepts that: ask the node's operator",
+		quote(req.Device), strings.Join(dev.Loss, " and "))
+}
+
+// unaccepted is what the device would lose without the rule's consent.
+func unaccepted(r Rule, dev netmove.Snapshot) []string {
+	var list []string
+	for _, loss := range dev.Loss {
+		if !slices.Contains(r.AcceptLoss, loss) {
+			list = append(list, loss)
+		}
+	}
+	return list
 }
 
 // AllowMove decides whether the device may move at all, for moves that no pod

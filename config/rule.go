@@ -32,9 +32,6 @@ type Rule struct {
 	AcceptLoss []string `json:"acceptLoss,omitempty"`
 }
 
-// LossQdisc accepts the loss of queueing disciplines and filters (tc(8)).
-const LossQdisc = "qdisc"
-
 // defaultSettings are those of a rule that names none: what concerns nobody
 // but the pod. A MAC can collide with another machine's.
 func defaultSettings() []string {
@@ -105,5 +102,5 @@ func parseSetting(item value) (string, bool) {
 }
 
 func parseLoss(item value) (string, bool) {
-	return item.word("loss", []string{LossQdisc})
+	return item.word("loss", []string{netmove.LossQdisc})
 }

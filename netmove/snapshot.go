@@ -27,11 +27,18 @@ type Snapshot struct {
 	Addresses  []Address  `json:"addresses,omitempty"`
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
+	// Loss is the state of the device that a move loses and Return does not
+	// put back, such as LossQdisc. Like Role, it is for the decision only.
+	Loss []string `json:"-"`
+
 	// Role says what the device does for the node. It decides whether the
 	// device may move at all and is of no use after that, so the journal
 	// does not keep it.
 	Role Role `json:"-"`
 }
+
+// LossQdisc is the loss of queueing disciplines and filters (tc(8)).
+const LossQdisc = "qdisc"
 
 // Identity tells a device from every other one, by facts that a pod with
 // NET_ADMIN cannot forge. Name, alias, altname, MAC and ifindex are hints: all

@@ -23,6 +23,9 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	l.TakenAt = Linux{}.Now()
+	if l.Loss, err = ns.loss(l.Identity.Index); err != nil {
+		return netmove.Snapshot{}, err
+	}
 	if err := ns.readRole(&l, dir); err != nil {
 		return netmove.Snapshot{}, err
 	}

@@ -287,7 +287,7 @@ func TestImpostor(t *testing.T) {
 	f := start(t)
 	f.devices(t, 2)
 	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}\n- {name: eth2, newName: net2}\n"))
-	index := strings.SplitN(ns.IP(t, "-o link show dev net1"), ":", 2)[0]
+	index, _, _ := strings.Cut(ns.IP(t, "-o link show dev net1"), ":")
 	ns.IP(t, "link del net1")
 	ns.IP(t, fmt.Sprintf("link add index %s name net1 type veth peer index 999 name y", index))
 	f.end(t, s)
@@ -369,7 +369,6 @@ func TestRestarts(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.devices(t, 2)
-	before := f.world(t)
 	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
 	attached := ns.World(t)
 	f.plugin.stop(t)
@@ -389,12 +388,11 @@ func TestRestarts(t *testing.T) {
 	if diff := cmp.Diff(attached, ns.World(t)); diff != "" {
 		t.Errorf("containerd's restart changed the pod (-want +got):\n%s", diff)
 	}
-	// containerd sends no StopPodSandbox for a pod from before its restart;
-	// what the plugin does then is not this test's subject.
+	// containerd sends no StopPodSandbox for a pod from before its restart, so
+	// the plugin goes on holding what the pod had.
 	if err := s.Stop(t.Context()); err != nil {
 		t.Error(err)
 	}
-	_ = before
 }
 
 // A runtime launches the plugin itself: no arguments, the config from NRI.
@@ -403,7 +401,7 @@ func TestLaunchedByRuntime(t *testing.T) {
 	f := startNode(t, node.Options{})
 	f.devices(t, 1)
 	before := f.world(t)
-	install(t, f, binary, "/run/opt/nri/plugins/10-nri-netdev")
+	install(t, f, binary(t), "/run/opt/nri/plugins/10-nri-netdev")
 	if err := os.MkdirAll(f.Path("/run/etc/nri/conf.d"), 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -440,7 +438,7 @@ func TestSecondPluginWaits(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	second := &pluginProcess{logs: &logBuffer{}}
-	cmd := exec.Command(binary, "run", "--config", f.config, "--name", "second")
+	cmd := exec.Command(binary(t), "run", "--config", f.config, "--name", "second")
 	cmd.Stdout, cmd.Stderr = second.logs, second.logs
 	var err error
 	if second.Process, err = f.Run(cmd); err != nil {

@@ -22,26 +22,29 @@ import (
 
 const annotation = "netdevices.noderesource.dev/pod"
 
-// binary is the program under test, built with the race detector.
-var binary string
+func TestMain(m *testing.M) { nstest.Main(m) }
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "nri-netdev-e2e")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer os.RemoveAll(dir)
-		binary = filepath.Join(dir, "nri-netdev")
-		build := exec.Command("go", "build", "-race", "-o", binary, ".")
-		build.Dir = "../.."
-		if out, err := build.CombinedOutput(); err != nil {
-			fmt.Fprintf(os.Stderr, "build: %v\n%s", err, out)
-			return 1
-		}
-		return m.Run()
-	}())
+// program builds the program under test, with the race detector, once.
+var program = sync.OnceValues(func() (string, error) {
+	path, err := filepath.Abs("../../.cache/bin/nri-netdev-race")
+	if err != nil {
+		return "", err
+	}
+	build := exec.Command("go", "build", "-race", "-o", path, ".")
+	build.Dir = "../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("build: %w: %s", err, out)
+	}
+	return path, nil
+})
+
+func binary(t *testing.T) string {
+	t.Helper()
+	path, err := program()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
 }
 
 // fixture is a node with devices, a containerd and the plugin.
@@ -152,7 +155,7 @@ type pluginProcess struct {
 func (f *fixture) startPlugin(t *testing.T, args ...string) *pluginProcess {
 	t.Helper()
 	p := &pluginProcess{logs: &logBuffer{}}
-	cmd := exec.Command(binary, append([]string{"run", "--config", f.config, "--log-level", "debug"}, args...)...)
+	cmd := exec.Command(binary(t), append([]string{"run", "--config", f.config, "--log-level", "debug"}, args...)...)
 	cmd.Stdout, cmd.Stderr = p.logs, p.logs
 	var err error
 	if p.Process, err = f.Run(cmd); err != nil {

@@ -2,6 +2,8 @@ module github.com/nri-netdev/nri-netdev/tests/e2e
 
 go 1.26.0
 
+toolchain go1.26.6
+
 replace github.com/nri-netdev/nri-netdev => ../..
 
 require (

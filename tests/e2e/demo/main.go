@@ -13,6 +13,7 @@ import (
 	_ "embed"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -45,13 +46,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "usage: demo PROGRAM")
 		os.Exit(2)
 	}
-	if err := run(ctx, os.Args[1]); err != nil {
+	if err := run(ctx, os.Stdout, os.Args[1]); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, program string) (err error) {
+func run(ctx context.Context, out io.Writer, program string) (err error) {
 	program, err = filepath.Abs(program)
 	if err != nil {
 		return err
@@ -61,7 +62,7 @@ func run(ctx context.Context, program string) (err error) {
 	if err != nil {
 		return err
 	}
-	d := &demo{Node: n, program: program}
+	d := &demo{Node: n, out: out, program: program}
 	defer func() {
 		if err != nil {
 			fmt.Fprintln(os.Stderr, d.logs.String())
@@ -71,19 +72,20 @@ func run(ctx context.Context, program string) (err error) {
 	if err := d.show(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("\nDone in %.1f s; the node is gone, and nothing of it is left.\n", time.Since(began).Seconds())
+	fmt.Fprintf(out, "\nDone in %.1f s; the node is gone, and nothing of it is left.\n", time.Since(began).Seconds())
 	return nil
 }
 
 type demo struct {
 	*node.Node
+	out     io.Writer
 	program string
 	logs    syncBuffer
 }
 
 // show is the demonstration. It fails if what it shows is not so.
 func (d *demo) show(ctx context.Context) error {
-	title("A node with containerd, and two NICs that a pod may have")
+	d.title("A node with containerd, and two NICs that a pod may have")
 	if err := d.makeDevices(); err != nil {
 		return err
 	}
@@ -91,13 +93,13 @@ func (d *demo) show(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	title("The node's owner allows them to namespace telco; nothing moves by default")
-	quote("/etc/nri-netdev/config.yaml", nodeConfig)
+	d.title("The node's owner allows them to namespace telco; nothing moves by default")
+	d.quote("/etc/nri-netdev/config.yaml", nodeConfig)
 	if err := d.startPlugin(ctx); err != nil {
 		return err
 	}
-	title("A pod asks for them")
-	quote("pod.yaml", podManifest)
+	d.title("A pod asks for them")
+	d.quote("pod.yaml", podManifest)
 	if err := d.check(); err != nil {
 		return err
 	}
@@ -108,7 +110,7 @@ func (d *demo) show(ctx context.Context) error {
 	if err := d.showRefusal(ctx); err != nil {
 		return err
 	}
-	title("The pod ends, and the host has its devices as they were")
+	d.title("The pod ends, and the host has its devices as they were")
 	if err := pod.Stop(ctx); err != nil {
 		return err
 	}
@@ -163,7 +165,7 @@ func (d *demo) showHost() (string, error) {
 	if b.Len() == 0 {
 		return "", errors.New("the host has no devices")
 	}
-	printed("host", "ip -br addr", b.String())
+	d.printed("host", "ip -br addr", b.String())
 	return b.String(), nil
 }
 
@@ -200,14 +202,14 @@ func (d *demo) check() error {
 		return err
 	}
 	err = p.Wait()
-	printed("host", "nri-netdev check - < pod.yaml", strings.ReplaceAll(out.String(), "/run/etc/", "/etc/"))
+	d.printed("host", "nri-netdev check - < pod.yaml", strings.ReplaceAll(out.String(), "/run/etc/", "/etc/"))
 	return err
 }
 
 // runPod runs the pod and shows the host without the devices, and the pod's
 // container with them.
 func (d *demo) runPod(ctx context.Context) (*node.Sandbox, error) {
-	title("The pod runs: the devices are in it, and gone from the host")
+	d.title("The pod runs: the devices are in it, and gone from the host")
 	pod, err := d.RunPod(ctx, podOf(podManifest))
 	if err != nil {
 		return nil, err
@@ -227,7 +229,7 @@ func (d *demo) runPod(ctx context.Context) (*node.Sandbox, error) {
 	if err != nil {
 		return nil, err
 	}
-	printed("pod worker-0", "ip -br addr", out)
+	d.printed("pod worker-0", "ip -br addr", out)
 	inside, err := c.Network(ctx)
 	if err != nil {
 		return nil, err
@@ -242,7 +244,7 @@ func (d *demo) runPod(ctx context.Context) (*node.Sandbox, error) {
 
 // showRefusal shows what a pod reads that wants what another one has.
 func (d *demo) showRefusal(ctx context.Context) error {
-	title("A second pod wants one of them: it does not start, and is told why")
+	d.title("A second pod wants one of them: it does not start, and is told why")
 	_, err := d.RunPod(ctx, podOf(greedyManifest))
 	if err == nil {
 		return errors.New("the second pod started")
@@ -251,7 +253,7 @@ func (d *demo) showRefusal(ctx context.Context) error {
 	if i := strings.LastIndex(text, "desc = "); i >= 0 {
 		text = text[i+len("desc = "):]
 	}
-	fmt.Printf("\nthe kubelet is told, and puts it into the pod's events:\n  %s\n", text)
+	fmt.Fprintf(d.out, "\nthe kubelet is told, and puts it into the pod's events:\n  %s\n", text)
 	return nil
 }
 
@@ -269,19 +271,19 @@ func podOf(manifest string) node.Pod {
 	return node.Pod{Name: m.Metadata.Name, Namespace: m.Metadata.Namespace, Annotations: m.Metadata.Annotations}
 }
 
-func title(text string) { fmt.Printf("\n# %s\n", text) }
+func (d *demo) title(text string) { fmt.Fprintf(d.out, "\n# %s\n", text) }
 
-func printed(where, command, output string) {
-	fmt.Printf("\n%s$ %s\n", where, command)
+func (d *demo) printed(where, command, output string) {
+	fmt.Fprintf(d.out, "\n%s$ %s\n", where, command)
 	for line := range strings.Lines(output) {
-		fmt.Println(strings.TrimRight(line, " \n"))
+		fmt.Fprintln(d.out, strings.TrimRight(line, " \n"))
 	}
 }
 
-func quote(name, text string) {
-	fmt.Printf("\n%s:\n", name)
+func (d *demo) quote(name, text string) {
+	fmt.Fprintf(d.out, "\n%s:\n", name)
 	for line := range strings.Lines(text) {
-		fmt.Print("  ", line)
+		fmt.Fprint(d.out, "  ", line)
 	}
 }
 

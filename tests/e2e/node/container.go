@@ -13,7 +13,9 @@ type Container struct {
 	node *Node
 }
 
-// RunContainer runs a container in the pod. It does nothing until its end.
+// RunContainer runs a container in the pod. It does nothing until its end. In
+// a pod with a user namespace that takes runc 1.2 (idmapped mounts), which is
+// newer than Debian 12's; the pod itself does without.
 func (s *Sandbox) RunContainer(ctx context.Context, name string) (*Container, error) {
 	created, err := s.node.cri.CreateContainer(ctx, &cri.CreateContainerRequest{
 		PodSandboxId:  s.ID,

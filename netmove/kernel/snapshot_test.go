@@ -1,0 +1,167 @@
+package kernel_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// What the device does for the node decides whether it may move.
+func TestRole(t *testing.T) {
+	t.Parallel()
+	for _, tc := range []struct {
+		name  string
+		setup []string
+		want  netmove.Role
+	}{
+		{"nothing", nil, netmove.Role{}},
+		{"other routes", []string{"route add 10.0.0.0/8 dev eth1", "-6 route add 2001:db8:9::/48 dev eth1"}, netmove.Role{}},
+		{"default route", []string{"route add default dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"default route by gateway", []string{"addr add 192.0.2.1/24 dev eth1", "route add default via 192.0.2.2"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"IPv6 default route", []string{"-6 route add default dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"another table", []string{"route add default dev eth1 table 77"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"half a default route", []string{"route add 128.0.0.0/1 dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"all global IPv6", []string{"-6 route add 2000::/3 dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"leg of a multipath default route", []string{"route add default nexthop dev eth2 nexthop dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"nexthop object", []string{"nexthop add id 1 dev eth1", "route add default nhid 1"}, netmove.Role{DefaultRoute: "eth1"}},
+		{"no default route for others", []string{"route add blackhole default"}, netmove.Role{}},
+		{"bridge port", []string{"link add br0 type bridge", "link set eth1 master br0"}, netmove.Role{PortOf: "br0"}},
+		{
+			"port of the bridge with the default route",
+			[]string{"link add br0 type bridge", "link set br0 up", "link set eth1 master br0", "route add default dev br0"},
+			netmove.Role{PortOf: "br0", DefaultRoute: "br0"},
+		},
+		{
+			"below a macvlan that is below a vxlan with the default route",
+			[]string{
+				"link add mac1 link eth1 type macvlan", "link set mac1 up",
+				"link add vx1 type vxlan id 7 dev mac1 dstport 4789 remote 192.0.2.9", "link set vx1 up", "route add default dev vx1",
+			},
+			netmove.Role{DefaultRoute: "vx1"},
+		},
+		{"below a macvlan with the default route", []string{"link add mac1 link eth1 type macvlan", "link set mac1 up", "route add default dev mac1"}, netmove.Role{DefaultRoute: "mac1"}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			host := nstest.New(t)
+			// Both ends in one namespace, so that no peer is foreign.
+			for _, cmd := range append([]string{"link add eth1 type veth peer name p1", "link add eth2 type veth peer name p2", "link set eth1 up", "link set eth2 up", "link set p1 up", "link set p2 up"}, tc.setup...) {
+				host.IP(t, cmd)
+			}
+			s, err := open(t, host).Snapshot("eth1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if s.Role != tc.want {
+				t.Errorf("role is %+v, want %+v", s.Role, tc.want)
+			}
+		})
+	}
+}
+
+func TestRoleOfKinds(t *testing.T) {
+	t.Parallel()
+	host, other := nstest.New(t), nstest.New(t)
+	host.Veth(t, "cable", other, "eth0")
+	host.IP(t, "link add br0 type bridge")
+	host.IP(t, "link add mac1 link cable type macvlan")
+	host.IP(t, "link add ifb7 type ifb")
+	ns := open(t, host)
+	for name, want := range map[string]netmove.Role{
+		"lo":    {Loopback: true, Immovable: true},
+		"br0":   {Immovable: true},
+		"cable": {ForeignPeer: true},
+		"mac1":  {},
+		"ifb7":  {},
+	} {
+		s, err := ns.Snapshot(name)
+		if err != nil || s.Role != want {
+			t.Errorf("%s: role is %+v, %v, want %+v", name, s.Role, err, want)
+		}
+	}
+}
+
+// Queueing disciplines that somebody set do not survive a move.
+func TestLoss(t *testing.T) {
+	t.Parallel()
+	for cmd, want := range map[string][]string{
+		"": nil,
+		"qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms": {netmove.LossQdisc},
+		"qdisc add dev eth1 root pfifo":                                 {netmove.LossQdisc},
+		"qdisc add dev eth1 clsact":                                     {netmove.LossQdisc},
+		"qdisc add dev eth1 ingress":                                    {netmove.LossQdisc},
+		"qdisc add dev eth2 ingress":                                    nil,
+	} {
+		t.Run(cmd, func(t *testing.T) {
+			t.Parallel()
+			host := nstest.New(t)
+			for _, name := range []string{"eth1", "eth2"} {
+				host.Veth(t, name, nstest.New(t), "p")
+				host.IP(t, "link set "+name+" up")
+			}
+			if cmd != "" {
+				tc(t, host, cmd)
+			}
+			s, err := open(t, host).Snapshot("eth1")
+			if err != nil || !slices.Equal(s.Loss, want) {
+				t.Errorf("loss is %q, %v, want %q", s.Loss, err, want)
+			}
+		})
+	}
+}
+
+// tc runs tc(8), unless this kernel lacks the discipline.
+func tc(t *testing.T, ns *nstest.NS, args string) {
+	t.Helper()
+	out, err := ns.Command("sh", "-c", "tc "+args).CombinedOutput()
+	if err != nil {
+		nstest.Unavailable(t, "tc", "tc "+args+": "+string(out))
+	}
+}
+
+func TestOpen(t *testing.T) {
+	t.Parallel()
+	if _, err := kernel.Open(t.TempDir() + "/nowhere"); !errors.Is(err, netmove.ErrNotFound) {
+		t.Errorf("error is %v", err)
+	}
+	for _, path := range []string{"/proc/self/ns/uts", "/etc/hosts", "/proc"} {
+		if _, err := kernel.Open(path); !errors.Is(err, netmove.ErrNotNamespace) {
+			t.Errorf("%s: error is %v", path, err)
+		}
+	}
+	a, b := nstest.New(t), nstest.New(t)
+	first, again, second := open(t, a), open(t, a), open(t, b)
+	if first.Cookie() != again.Cookie() || first.Cookie() == second.Cookie() || first.Cookie() == 0 {
+		t.Errorf("cookies: %d, %d, %d", first.Cookie(), again.Cookie(), second.Cookie())
+	}
+}
+
+// The identity stays what it was through moves and renames, and no other
+// device ever has it.
+func TestIdentity(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	first, err := n.hostNS.Snapshot("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.host.IP(t, "link", "set", "eth1", "netns", n.pod.Path(), "name", "x")
+	n.pod.IP(t, "link set x name y")
+	moved, err := n.podNS.Locate(first.Identity, 0)
+	if err != nil || moved.Name != "y" {
+		t.Errorf("found %+v, %v", moved, err)
+	}
+	n.pod.IP(t, "link del y")
+	n.veth(t, "eth1")
+	if _, err := n.hostNS.Locate(first.Identity, first.Identity.Index); !errors.Is(err, netmove.ErrNotFound) {
+		t.Errorf("another device is taken for the first: %v", err)
+	}
+	if _, err := n.podNS.Locate(first.Identity, 0); !errors.Is(err, netmove.ErrNotFound) {
+		t.Errorf("a deleted device is found: %v", err)
+	}
+}
