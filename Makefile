@@ -32,7 +32,7 @@ unit: setup
 
 # Pods on a real containerd, each test on a node of its own.
 containerd: setup
-	cd tests/e2e && go test -parallel 6 ./...
+	cd tests/e2e && go test -count=1 -parallel 6 ./...
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m

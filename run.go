@@ -82,7 +82,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 		return err
 	}
 	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: log}
-	p := plugin.New(mover, j, c, log)
+	p := plugin.New(mover, j, o.stateDir, c, log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
 	p.Recover()
 	return o.serve(ctx, log, p, c)

@@ -14,12 +14,15 @@ var (
 	// gone.
 	ErrLost = errors.New("device is gone")
 
+	// ErrDiffers means that the device is home, but not yet as it was.
+	ErrDiffers = errors.New("device is home, but not as it was")
+
 	// ErrUndo means that an attach failed, and something of it could not be undone. The
 	// device it is about may be on either side; Return finishes the work.
 	ErrUndo = errors.New("undo")
 
-	// ErrMisnamed means that the device is home, but not under its own name, because
-	// the host gave that to another device.
+	// ErrMisnamed is an ErrDiffers whose reason is that the host has given the
+	// device's name to another one.
 	ErrMisnamed = errors.New("device is home under another name")
 )
 

@@ -19,6 +19,10 @@ var (
 	// before Linux 6.2, and of some drivers' MAC change).
 	ErrBusy = errors.New("the device must be down for it")
 
+	// ErrCannotPin means that bind mounts cannot be made here (EPERM): the
+	// process lacks CAP_SYS_ADMIN over its mount namespace.
+	ErrCannotPin = errors.New("a network namespace cannot be pinned here")
+
 	// ErrNotNamespace means that the file is not a network namespace.
 	ErrNotNamespace = errors.New("not a network namespace")
 )
@@ -31,6 +35,27 @@ type Kernel interface {
 	// /var/run/netns/NAME or /proc/PID/ns/net. Errors: ErrNotFound,
 	// ErrNotNamespace.
 	OpenNamespace(path string) (Namespace, error)
+
+	// Pin keeps the namespace, and the devices in it, alive until Unpin,
+	// whatever becomes of this process: it bind-mounts the namespace on the
+	// file at path, which OpenNamespace then opens. A pin of the same
+	// namespace is left as it is, another one is replaced, so that there are
+	// never two mounts on one another. Error: ErrCannotPin.
+	Pin(ns Namespace, path string) error
+
+	// Unpin ends the pin at path, which need not exist.
+	Unpin(path string) error
+
+	// InodeAt is the inode number of the namespace at path. Error: ErrNotFound.
+	InodeAt(path string) (uint64, error)
+
+	// Inhabits reports whether the process is in the network namespace with
+	// that inode number.
+	Inhabits(pid int, inode uint64) (bool, error)
+
+	// Occupied reports whether any process is in the network namespace with
+	// that inode number. An error means that it cannot be told.
+	Occupied(inode uint64) (bool, error)
 
 	// Now is the time since boot.
 	Now() BootOffset
@@ -47,6 +72,10 @@ type Namespace interface {
 	// Cookie identifies the namespace for as long as the node runs
 	// (SO_NETNS_COOKIE); it is never reused, as inode numbers are.
 	Cookie() uint64
+
+	// Inode is the namespace's inode number in nsfs, as lsns(8) shows it. It
+	// identifies the namespace as long as that exists.
+	Inode() uint64
 
 	// Snapshot reads the device that has name as its name or as an altname,
 	// with its addresses and its role on the node. Error: ErrNotFound.

@@ -18,8 +18,9 @@ const moveHomeTries = 4
 //
 // pod is nil when the pod's namespace is gone. Everything that can be put back
 // is put back, also when something else cannot; the errors are joined. Of
-// them ErrLost means that the device exists no more, ErrMisnamed that it is
-// home under its recognisable name.
+// them ErrLost means that the device exists no more, ErrDiffers that it is
+// home and something could not be put back, ErrMisnamed that this is its name.
+// After any other error the device may still be in the pod.
 func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	before := a.Before
 	if pod != nil {
@@ -38,7 +39,10 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)
 	}
-	return m.restore(dev, before)
+	if err := m.restore(dev, before); err != nil {
+		return fmt.Errorf("%w: %w", ErrDiffers, err)
+	}
+	return nil
 }
 
 // moveHome moves a device from the pod to the host. It does not rely on any

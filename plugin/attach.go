@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -29,12 +28,34 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 	if err != nil {
 		return err
 	}
+	p.endEarlier(pod)
 	record, err := p.begin(ctx, pod, netns, requests)
 	if err != nil {
 		return errors.Join(err, netns.Close())
 	}
-	p.held.add(pod.GetId(), netns)
-	return p.move(ctx, netns, record, c)
+	kept, err := p.holds.hold(record.Sandbox, netns)
+	if err != nil {
+		err = errors.Join(err, p.abandon(record, false))
+	} else {
+		err = p.move(ctx, netns, record, c)
+	}
+	if kept {
+		return err
+	}
+	return errors.Join(err, netns.Close())
+}
+
+// endEarlier gives back what earlier sandboxes of the same pod hold, if they
+// are at their end and the runtime has not told so yet: the pod needs it now.
+func (p *Plugin) endEarlier(pod *api.PodSandbox) {
+	for _, r := range p.journal.All() {
+		if r.Pod.UID != pod.GetUid() || r.Sandbox == pod.GetId() || r.State != journal.Attached {
+			continue
+		}
+		if p.ends.empty(r) {
+			p.giveBack(r.Sandbox, podAgain)
+		}
+	}
 }
 
 // openPod opens the pod's network namespace, which must not be the host's.
@@ -84,7 +105,9 @@ func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.N
 	record := &journal.Record{
 		Sandbox: pod.GetId(),
 		Pod:     journal.Pod{Namespace: pod.GetNamespace(), Name: pod.GetName(), UID: pod.GetUid()},
-		Netns:   journal.Netns{Path: netnsPath(pod), Cookie: netns.Cookie()},
+		Netns: journal.Netns{
+			Path: netnsPath(pod), Cookie: netns.Cookie(), Inode: netns.Inode(), Pause: int(pod.GetPid()),
+		},
 		State:   journal.Attaching,
 		Since:   time.Now(),
 		Devices: d.Plan,
@@ -120,20 +143,24 @@ func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *jour
 // abandon ends the record of an attach that failed. What could not be undone
 // is left to the sweep.
 func (p *Plugin) abandon(record *journal.Record, undoFailed bool) error {
-	if undoFailed {
-		r := *record
-		r.State = journal.Returning
-		return p.journal.Put(&r)
+	var err error
+	if !undoFailed {
+		if err = p.forget(record.Sandbox); err == nil {
+			return nil
+		}
 	}
-	return p.forget(record.Sandbox)
+	r := *record
+	r.State = journal.Returning
+	return errors.Join(err, p.journal.Put(&r))
 }
 
-// forget ends what is kept of a sandbox whose devices are all home.
+// forget ends what is kept of a sandbox whose devices are all home. The pin
+// goes first: there is no pin without a record.
 func (p *Plugin) forget(sandbox string) error {
-	if err := p.journal.Remove(sandbox); err != nil {
-		return fmt.Errorf("the devices are home, their record cannot be removed: %w", err)
+	if err := p.holds.release(sandbox); err != nil {
+		return err
 	}
-	return p.held.drop(sandbox)
+	return p.journal.Remove(sandbox)
 }
 
 func summary(plan netmove.Plan) string {

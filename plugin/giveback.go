@@ -4,7 +4,6 @@ import (
 	"errors"
 	"log/slog"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/nri-netdev/nri-netdev/config"
@@ -17,103 +16,116 @@ type reason string
 
 const (
 	podEnded   reason = "the pod ended"
+	podGone    reason = "nothing is left of the pod"
+	podAgain   reason = "the pod starts again in a new sandbox"
 	unfinished reason = "an earlier operation was not completed"
 )
 
 // giveBack brings home what a sandbox holds. It may be called in any order
-// with anything else, any number of times. What cannot be brought home stays
-// in the journal, for the sweep.
+// with anything else, any number of times. What cannot be brought home, or is
+// home and not yet as it was, stays in the journal, for the sweep.
 func (p *Plugin) giveBack(sandbox string, why reason) {
 	defer p.locks.lock(sandbox)()
 	record, ok := p.journal.Get(sandbox)
-	if !ok {
+	if !ok || record.State == journal.Lost {
 		return
 	}
-	log := recordLog(p.log, record)
+	r := &giving{Plugin: p, log: recordLog(p.log, record), left: *record}
 	began := time.Now()
-	left := *record
-	left.State = journal.Returning
-	left.Devices = nil
-	p.note(log, record, journal.Returning)
-	netns := p.openHeld(log, record)
-	for _, a := range slices.Backward(record.Devices) {
-		if !p.giveBackOne(log, netns, &a) {
-			left.Devices = append(left.Devices, a)
+	// The return does not depend on this being written: a full disk must not
+	// keep a device in a dead pod.
+	r.setState(journal.Returning)
+	r.all()
+	if !r.away {
+		err := p.holds.release(sandbox)
+		r.check("let go of the pod's network namespace", err)
+		r.held = err != nil
+	}
+	if r.finish() {
+		r.log.Info("devices returned", "why", string(why), "devices", names(record.Devices), "took", time.Since(began))
+	}
+}
+
+// giving is one return of a sandbox's devices.
+type giving struct {
+	*Plugin
+	log  *slog.Logger
+	left journal.Record // what is not done with
+	away bool           // a device may still be in the pod
+	held bool           // its namespace could not be let go of
+}
+
+func (g *giving) check(what string, err error) {
+	if err != nil {
+		g.log.Error("cannot "+what, "err", err)
+	}
+}
+
+func (g *giving) setState(s journal.State) {
+	if g.left.State == s {
+		return
+	}
+	g.left.State = s
+	g.check("write the record", g.journal.Put(&g.left))
+}
+
+// all returns the devices, last one first, and keeps in left what is not done.
+func (g *giving) all() {
+	netns, done := g.holds.namespace(&g.left)
+	if netns == nil {
+		g.log.Warn("the pod's network namespace is gone", "netns", g.left.Netns.Path)
+	}
+	var left []netmove.Attachment
+	for _, a := range slices.Backward(g.left.Devices) {
+		if !g.one(netns, a) {
+			left = append(left, a)
 		}
 	}
-	if len(left.Devices) > 0 {
-		slices.Reverse(left.Devices)
-		p.put(log, &left)
-		return
-	}
-	if err := p.forget(sandbox); err != nil {
-		log.Error("cannot forget the sandbox", "err", err)
-		return
-	}
-	log.Info("devices returned", "why", string(why), "devices", names(record.Devices), "took", time.Since(began))
+	slices.Reverse(left)
+	g.left.Devices = left
+	g.check("close the pod's network namespace", done())
 }
 
-// note writes that the devices of a record are on their way. The return does
-// not depend on it: a full disk must not keep a device in a dead pod.
-func (p *Plugin) note(log *slog.Logger, record *journal.Record, state journal.State) {
-	if record.State == state {
-		return
-	}
-	r := *record
-	r.State = state
-	p.put(log, &r)
-}
-
-func (p *Plugin) put(log *slog.Logger, r *journal.Record) {
-	if err := p.journal.Put(r); err != nil {
-		log.Error("cannot write the record", "err", err)
-	}
-}
-
-// giveBackOne returns one device and reports whether that is done with.
-func (p *Plugin) giveBackOne(log *slog.Logger, netns netmove.Namespace, a *netmove.Attachment) bool {
-	back := *a
-	if p.config.Load().OnReturn == config.Down {
+// one returns one device and reports whether that is done with.
+func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
+	back := a
+	if g.config.Load().OnReturn == config.Down {
 		back.Before.Flags.Up, back.Before.Addresses = false, nil
 	}
-	err := p.mover.Undo(netns, netmove.Plan{back})
+	inode := a.Before.Identity.Inode
+	err := g.mover.Undo(netns, netmove.Plan{back})
 	switch {
 	case err == nil:
-		p.told.forget(a.Before.Identity.Inode)
+		g.told.forget(inode)
 		return true
 	case errors.Is(err, netmove.ErrLost):
-		log.Error("device is lost", "device", a.Before.Name, "err", err)
+		g.told.forget(inode)
+		g.log.Error("device is lost", "device", a.Before.Name, "err", err)
+		g.left.Lost = append(g.left.Lost, a)
 		return true
-	default:
-		// The sweep tries again every second: what it meets is told when it
-		// is new.
-		if p.told.anew(a.Before.Identity.Inode, err.Error()) {
-			log.Error("device cannot be returned yet", "device", a.Before.Name, "err", err)
-		}
-		return false
+	case !errors.Is(err, netmove.ErrDiffers):
+		g.away = true
 	}
+	// The sweep tries again every second: what it meets is told when it is new.
+	if g.told.anew(inode, err.Error()) {
+		g.log.Error("device cannot be returned yet", "device", a.Before.Name, "err", err)
+	}
+	return false
 }
 
-// openHeld is the namespace of a record's sandbox, nil when it is gone. The
-// path alone proves nothing: another namespace may have been put there.
-func (p *Plugin) openHeld(log *slog.Logger, record *journal.Record) netmove.Namespace {
-	if netns := p.held.get(record.Sandbox); netns != nil {
-		return netns
+// finish writes what is left, and reports whether nothing is.
+func (g *giving) finish() bool {
+	switch {
+	case len(g.left.Devices) > 0 || g.held:
+		g.check("write the record", g.journal.Put(&g.left))
+		return false
+	case len(g.left.Lost) > 0:
+		g.left.State, g.left.Ended = journal.Lost, time.Now()
+		g.check("write the record", g.journal.Put(&g.left))
+	default:
+		g.check("remove the record", g.journal.Remove(g.left.Sandbox))
 	}
-	netns, err := p.mover.Kernel.OpenNamespace(record.Netns.Path)
-	if err != nil {
-		log.Warn("the pod's network namespace is gone", "netns", record.Netns.Path, "err", err)
-		return nil
-	}
-	if netns.Cookie() != record.Netns.Cookie {
-		log.Warn("the path of the pod's network namespace means another one now", "netns", record.Netns.Path)
-		if err := netns.Close(); err != nil {
-			log.Error("close a network namespace", "err", err)
-		}
-		return nil
-	}
-	p.held.add(record.Sandbox, netns)
-	return netns
+	return true
 }
 
 func names(devices []netmove.Attachment) []string {
@@ -126,39 +138,4 @@ func names(devices []netmove.Attachment) []string {
 
 func recordLog(log *slog.Logger, r *journal.Record) *slog.Logger {
 	return log.With("pod", r.Pod.String(), "uid", r.Pod.UID, "sandbox", r.Sandbox)
-}
-
-// namespaces are the open namespaces of sandboxes that hold devices: as long
-// as one is open, the devices in it live, whatever becomes of the pod's
-// processes. The zero value is ready.
-type namespaces struct {
-	mu   sync.Mutex
-	open map[string]netmove.Namespace
-}
-
-func (n *namespaces) add(sandbox string, ns netmove.Namespace) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if n.open == nil {
-		n.open = map[string]netmove.Namespace{}
-	}
-	n.open[sandbox] = ns
-}
-
-func (n *namespaces) get(sandbox string) netmove.Namespace {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.open[sandbox]
-}
-
-// drop closes a sandbox's namespace, if it is open.
-func (n *namespaces) drop(sandbox string) error {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	ns, ok := n.open[sandbox]
-	if !ok {
-		return nil
-	}
-	delete(n.open, sandbox)
-	return ns.Close()
 }

@@ -32,7 +32,8 @@ type Plugin struct {
 	config  atomic.Pointer[config.NodeConfig]
 
 	locks   locks
-	held    namespaces
+	holds   *holds
+	ends    *ends
 	pace    pace
 	told    told
 	working sync.WaitGroup // work that goes on behind a hook
@@ -49,10 +50,14 @@ var (
 	_ stub.ConfigureInterface   = (*session)(nil)
 )
 
-// New makes a plugin that moves devices with mover, keeps its records in j,
-// and starts out with the node config c.
-func New(mover *netmove.Mover, j *journal.Journal, c *config.NodeConfig, log *slog.Logger) *Plugin {
-	p := &Plugin{mover: mover, journal: j, log: log}
+// New makes a plugin that moves devices with mover, keeps its records in j and
+// its pins below the state folder, and starts out with the node config c.
+func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, log *slog.Logger) *Plugin {
+	p := &Plugin{
+		mover: mover, journal: j, log: log,
+		holds: newHolds(mover.Kernel, state, log),
+		ends:  newEnds(mover.Kernel, log),
+	}
 	p.config.Store(c)
 	return p
 }
@@ -63,9 +68,14 @@ func (p *Plugin) SetConfig(c *config.NodeConfig) { p.config.Store(c) }
 // requestTimeout is the runtime's time-out of a request.
 func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }
 
-// Synchronize is told of the pods that exist. Those with devices are known
-// from the journal.
-func (p *Plugin) Synchronize(context.Context, []*api.PodSandbox, []*api.Container) ([]*api.ContainerUpdate, error) {
+// Synchronize is told of the pods that exist. It answers at once; what follows
+// from it, the sweep finds.
+func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, _ []*api.Container) ([]*api.ContainerUpdate, error) {
+	has := make(map[string]bool, len(pods))
+	for _, pod := range pods {
+		has[pod.GetId()] = true
+	}
+	p.ends.listed(p.journal.All(), has)
 	return nil, nil
 }
 

@@ -66,7 +66,7 @@ func (n *node) start(t *testing.T, text string) {
 		t.Fatal(err, problems)
 	}
 	log := slog.New(slog.DiscardHandler)
-	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, c, log)
+	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, n.state, c, log)
 }
 
 // pod makes a sandbox with a namespace of its own.
@@ -102,8 +102,8 @@ func (n *node) asBefore(t *testing.T, before string) {
 	if left := n.records(t); len(left) > 0 {
 		t.Errorf("records are left: %q", left)
 	}
-	if len(n.held.open) > 0 {
-		t.Errorf("namespaces are held: %v", n.held.open)
+	if len(n.holds.open) > 0 {
+		t.Errorf("namespaces are held: %v", n.holds.open)
 	}
 	if len(n.locks.held) > 0 {
 		t.Errorf("locks are left: %v", n.locks.held)

@@ -153,7 +153,7 @@ func (j *Journal) Put(r *Record) error {
 func (j *Journal) put(r *Record) error {
 	c := *r
 	c.Version, c.BootID = version, j.bootID
-	c.Devices = slices.Clone(r.Devices)
+	c.Devices, c.Lost = slices.Clone(r.Devices), slices.Clone(r.Lost)
 	path, err := j.path(c.Sandbox)
 	if err != nil {
 		return err

@@ -41,6 +41,10 @@ const (
 	// Returning: the pod is at its end, or its attach failed; devices that
 	// are still listed are on their way home.
 	Returning State = "returning"
+
+	// Lost: the pod is at its end, and devices that it had exist no more. The
+	// record is there for people to read.
+	Lost State = "lost"
 )
 
 // Record is what the journal keeps of one sandbox. The devices in it are the
@@ -55,6 +59,12 @@ type Record struct {
 	Since   time.Time `json:"since"` // when the attach began
 
 	Devices []netmove.Attachment `json:"devices"`
+
+	// Lost are devices that the sandbox had and that exist no more: deleted by
+	// the pod, died with a namespace that nobody held, or hardware that was
+	// removed. Their names are free.
+	Lost  []netmove.Attachment `json:"lost,omitempty"`
+	Ended time.Time            `json:"ended,omitzero"` // when Lost was all that was left
 }
 
 // Pod is the pod that a sandbox belongs to.
@@ -72,6 +82,8 @@ func (p Pod) String() string { return p.Namespace + "/" + p.Name }
 type Netns struct {
 	Path   string `json:"path"`
 	Cookie uint64 `json:"cookie"`
+	Inode  uint64 `json:"inode"`
+	Pause  int    `json:"pause,omitempty"` // pid of the pause process; 0: not told
 }
 
 // holds reports whether the record has the device with that identity.

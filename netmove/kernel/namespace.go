@@ -139,8 +139,7 @@ func (ns *Namespace) do(f func() error) error {
 // Cookie is the namespace's SO_NETNS_COOKIE.
 func (ns *Namespace) Cookie() uint64 { return ns.cookie }
 
-// Inode is the namespace's inode number in nsfs, as ls -i and lsns(8) show it.
-// Unlike the cookie it can be given to another namespace after this one.
+// Inode is the namespace's inode number in nsfs.
 func (ns *Namespace) Inode() uint64 { return ns.inode }
 
 // Close closes all that the handle holds.

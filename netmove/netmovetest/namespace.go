@@ -9,10 +9,11 @@ import (
 
 // Namespace is a network namespace of a World.
 type Namespace struct {
-	world   *World
-	path    string
-	cookie  uint64
-	devices map[int]*netmove.Snapshot
+	world    *World
+	cookie   uint64
+	devices  map[int]*netmove.Snapshot
+	handles  int  // open ones
+	occupied bool // by processes
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)
@@ -71,8 +72,25 @@ func (ns *Namespace) copyOf(d *netmove.Snapshot) netmove.Snapshot {
 // Cookie identifies the namespace.
 func (ns *Namespace) Cookie() uint64 { return ns.cookie }
 
-// Close does nothing: namespaces live as long as the world.
-func (ns *Namespace) Close() error { return nil }
+// Inode is the cookie: no inode number is reused here.
+func (ns *Namespace) Inode() uint64 { return ns.cookie }
+
+// Leave takes all processes out of the namespace.
+func (ns *Namespace) Leave() {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	ns.occupied = false
+	ns.world.reap(ns)
+}
+
+// Close gives one handle back.
+func (ns *Namespace) Close() error {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	ns.handles--
+	ns.world.reap(ns)
+	return nil
+}
 
 // Snapshot reads a device by name.
 func (ns *Namespace) Snapshot(name string) (s netmove.Snapshot, err error) {

@@ -37,7 +37,8 @@ const (
 // World is a kernel and all its namespaces.
 type World struct {
 	mu         sync.Mutex
-	namespaces map[string]*Namespace
+	namespaces map[string]*Namespace // by path; a pin is one more path
+	cookies    uint64
 	inodes     uint64
 	now        time.Duration
 
@@ -134,7 +135,8 @@ func (w *World) do(f func() error) error {
 func (w *World) AddNamespace(path string) *Namespace {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ns := &Namespace{world: w, path: path, cookie: uint64(len(w.namespaces) + 1), devices: map[int]*netmove.Snapshot{}}
+	w.cookies++
+	ns := &Namespace{world: w, cookie: w.cookies, devices: map[int]*netmove.Snapshot{}, occupied: true}
 	w.namespaces[path] = ns
 	ns.add(netmove.Snapshot{Name: "lo", MTU: 65536, Role: netmove.Role{Loopback: true, Immovable: true}})
 	return ns
@@ -148,7 +150,95 @@ func (w *World) OpenNamespace(path string) (netmove.Namespace, error) {
 	if !ok {
 		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
 	}
+	ns.handles++
 	return ns, nil
+}
+
+// RemoveNamespace takes the path away, as a runtime does at the end of a pod.
+// If nothing else holds the namespace, it dies with the virtual devices in it,
+// and hardware goes to the namespace "host".
+func (w *World) RemoveNamespace(path string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	ns := w.namespaces[path]
+	delete(w.namespaces, path)
+	w.reap(ns)
+}
+
+// reap ends the namespace unless something holds it.
+func (w *World) reap(ns *Namespace) {
+	if ns == nil || ns.handles > 0 || ns.occupied {
+		return
+	}
+	for _, other := range w.namespaces {
+		if other == ns {
+			return
+		}
+	}
+	for _, d := range ns.devices {
+		if d.Identity.Parent == "" {
+			continue
+		}
+		host := w.namespaces["host"]
+		name := d.Name
+		if host.named(name) != nil {
+			name = fmt.Sprintf("dev%d", d.Identity.Index)
+		}
+		d.Altnames = slices.DeleteFunc(d.Altnames, func(alt string) bool { return host.named(alt) != nil })
+		ns.transfer(d, host, 0)
+		d.Name = name
+	}
+}
+
+// Pin is one more path of the namespace.
+func (w *World) Pin(ns netmove.Namespace, path string) error {
+	return w.do(func() error {
+		w.namespaces[path] = ns.(*Namespace)
+		return nil
+	})
+}
+
+// Unpin takes that path away.
+func (w *World) Unpin(path string) error {
+	return w.do(func() error {
+		ns := w.namespaces[path]
+		delete(w.namespaces, path)
+		w.reap(ns)
+		return nil
+	})
+}
+
+// InodeAt is the cookie of the namespace at path.
+func (w *World) InodeAt(path string) (inode uint64, err error) {
+	err = w.do(func() error {
+		ns, ok := w.namespaces[path]
+		if !ok {
+			return fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+		}
+		inode = ns.cookie
+		return nil
+	})
+	return inode, err
+}
+
+// Inhabits takes the inode of a namespace for the only process in it.
+func (w *World) Inhabits(pid int, inode uint64) (bool, error) {
+	occupied, err := w.Occupied(inode)
+	return occupied && uint64(pid) == inode, err
+}
+
+// Occupied reports whether a process is in the namespace, whose inode number
+// is its cookie here.
+func (w *World) Occupied(inode uint64) (occupied bool, err error) {
+	err = w.do(func() error {
+		for _, ns := range w.namespaces {
+			if ns.cookie == inode && ns.occupied {
+				occupied = true
+			}
+		}
+		return nil
+	})
+	return occupied, err
 }
 
 // String prints every namespace with its devices, in a stable order.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -300,9 +301,14 @@ func TestImpostor(t *testing.T) {
 	if !strings.Contains(f.plugin.logs.String(), "device is lost") {
 		t.Error("the loss was not reported")
 	}
-	if left := f.records(t); len(left) > 0 {
-		t.Errorf("records are left: %q", left)
+	record, err := os.ReadFile(f.Path("/run/nri-netdev/sandboxes/" + s.ID + ".json"))
+	if err != nil || !strings.Contains(string(record), `"state": "lost"`) || strings.Contains(string(record), "eth2") {
+		t.Errorf("record of the loss: %v\n%s", err, record)
 	}
+	// The name is free for the next device that has it.
+	f.device(t, "eth1")
+	next, _ := f.run(t, pod("b", "- name: eth1"))
+	f.end(t, next)
 }
 
 // A pod with NET_ADMIN changed all it could.
@@ -369,6 +375,7 @@ func TestRestarts(t *testing.T) {
 	t.Parallel()
 	f := start(t)
 	f.devices(t, 2)
+	before := f.world(t)
 	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
 	attached := ns.World(t)
 	f.plugin.stop(t)
@@ -388,11 +395,9 @@ func TestRestarts(t *testing.T) {
 	if diff := cmp.Diff(attached, ns.World(t)); diff != "" {
 		t.Errorf("containerd's restart changed the pod (-want +got):\n%s", diff)
 	}
-	// containerd sends no StopPodSandbox for a pod from before its restart, so
-	// the plugin goes on holding what the pod had.
-	if err := s.Stop(t.Context()); err != nil {
-		t.Error(err)
-	}
+	// containerd sends no StopPodSandbox for a pod from before its restart.
+	f.end(t, s)
+	f.homeWithin(t, 5*time.Second, before)
 }
 
 // A runtime launches the plugin itself: no arguments, the config from NRI.

@@ -273,6 +273,26 @@ func (f *fixture) asBefore(t *testing.T, before string) {
 	}
 }
 
+// homeWithin waits until the host is as before, and the plugin keeps nothing.
+func (f *fixture) homeWithin(t *testing.T, limit time.Duration, before string) {
+	t.Helper()
+	began := time.Now()
+	for len(f.records(t)) > 0 || f.world(t) != before {
+		if time.Since(began) > limit {
+			f.asBefore(t, before)
+			t.Fatalf("the devices are not home after %v", limit)
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	t.Logf("home after %v", time.Since(began).Round(time.Millisecond))
+	if pins, _ := filepath.Glob(f.Path("/run/nri-netdev/netns/*")); len(pins) > 0 {
+		t.Errorf("pins are left: %q", pins)
+	}
+	if mounts, err := os.ReadFile(f.Path("/proc/1/mountinfo")); err != nil || strings.Contains(string(mounts), "/nri-netdev/netns/") {
+		t.Errorf("mounts are left: %v\n%s", err, mounts)
+	}
+}
+
 func (f *fixture) records(t *testing.T) []string {
 	t.Helper()
 	left, err := filepath.Glob(f.Path("/run/nri-netdev/sandboxes/*"))

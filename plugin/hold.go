@@ -1,0 +1,130 @@
+package plugin
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// holds keeps the network namespaces of sandboxes with devices alive: by a pin
+// in the folder, which outlives the process, or where that cannot be made by an
+// open handle.
+type holds struct {
+	kernel netmove.Kernel
+	folder string
+	log    *slog.Logger
+
+	warnOnce sync.Once
+	mu       sync.Mutex
+	open     map[string]netmove.Namespace // what is not pinned
+}
+
+func newHolds(kernel netmove.Kernel, state string, log *slog.Logger) *holds {
+	return &holds{kernel: kernel, folder: filepath.Join(state, "netns"), log: log, open: map[string]netmove.Namespace{}}
+}
+
+func (h *holds) path(sandbox string) string { return filepath.Join(h.folder, sandbox) }
+
+// hold keeps the namespace alive until release. Where there can be no pin, the
+// handle is the hold's from then on, and kept is true.
+func (h *holds) hold(sandbox string, ns netmove.Namespace) (kept bool, err error) {
+	err = h.kernel.Pin(ns, h.path(sandbox))
+	if !errors.Is(err, netmove.ErrCannotPin) {
+		return false, err
+	}
+	h.warnOnce.Do(func() {
+		h.log.Warn("pods' network namespaces cannot be pinned: virtual devices in them die if the plugin ends before they do", "err", err)
+	})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.open[sandbox] = ns
+	return true, nil
+}
+
+// release lets go of a sandbox's namespace. It may be repeated.
+func (h *holds) release(sandbox string) error {
+	err := h.kernel.Unpin(h.path(sandbox))
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ns, ok := h.open[sandbox]; ok {
+		delete(h.open, sandbox)
+		err = errors.Join(err, ns.Close())
+	}
+	return err
+}
+
+// namespace opens the namespace of a record, by its pin or by the runtime's
+// path, and nil when it cannot be reached. No path is trusted before the
+// cookie shows what is there. done closes what was opened.
+func (h *holds) namespace(r *journal.Record) (ns netmove.Namespace, done func() error) {
+	h.mu.Lock()
+	ns, ok := h.open[r.Sandbox]
+	h.mu.Unlock()
+	if ok {
+		return ns, func() error { return nil }
+	}
+	for _, path := range []string{h.path(r.Sandbox), r.Netns.Path} {
+		ns, err := h.kernel.OpenNamespace(path)
+		if err != nil {
+			continue
+		}
+		if ns.Cookie() == r.Netns.Cookie {
+			return ns, ns.Close
+		}
+		if err := ns.Close(); err != nil {
+			h.log.Error("close a network namespace", "netns", path, "err", err)
+		}
+	}
+	return nil, func() error { return nil }
+}
+
+// pinned reports whether the sandbox's pin is in place.
+func (h *holds) pinned(r *journal.Record) bool {
+	inode, err := h.kernel.InodeAt(h.path(r.Sandbox))
+	return err == nil && inode == r.Netns.Inode
+}
+
+// renew pins the namespace of a record again, where the pin is gone.
+func (h *holds) renew(r *journal.Record) error {
+	h.mu.Lock()
+	_, open := h.open[r.Sandbox]
+	h.mu.Unlock()
+	if open || h.pinned(r) {
+		return nil
+	}
+	ns, done := h.namespace(r)
+	if ns == nil {
+		return nil
+	}
+	kept, err := h.hold(r.Sandbox, ns)
+	if kept {
+		return err
+	}
+	return errors.Join(err, done())
+}
+
+// clean removes pins of sandboxes that have no record, left by a crash between
+// the two.
+func (h *holds) clean(j *journal.Journal) error {
+	entries, err := os.ReadDir(h.folder)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("pins: %w", err)
+	}
+	var errs []error
+	for _, e := range entries {
+		if _, ok := j.Get(e.Name()); !ok {
+			errs = append(errs, h.kernel.Unpin(h.path(e.Name())))
+		}
+	}
+	return errors.Join(errs...)
+}
