@@ -11,7 +11,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo test lint unit containerd fuzz bench setup setup-lint clean
+.PHONY: build demo test lint unit containerd fuzz soak bench setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -39,6 +39,11 @@ FUZZTIME ?= 1m
 fuzz: setup
 	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) ./config
+
+# Not part of test: more kills and more histories.
+soak: setup
+	NRI_NETDEV_HISTORIES=20000 go test -count=1 -run RandomHistories ./plugin
+	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 bench: setup
 	go test -run '^$$' -bench . ./config

@@ -1,7 +1,9 @@
 package netmovetest
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -14,6 +16,7 @@ type Namespace struct {
 	devices  map[int]*netmove.Snapshot
 	handles  int  // open ones
 	occupied bool // by processes
+	dead     bool
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)
@@ -319,4 +322,19 @@ func (ns *Namespace) DropAddress(index int, a netmove.Address) error {
 		d.Addresses = slices.Delete(d.Addresses, i, i+1)
 		return nil
 	})
+}
+
+// Renumber gives the devices the indexes they would have if they had been made
+// one after the other, oldest first.
+func (ns *Namespace) Renumber() {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	devices := slices.SortedFunc(maps.Values(ns.devices), func(a, b *netmove.Snapshot) int {
+		return cmp.Compare(a.Identity.Inode, b.Identity.Inode)
+	})
+	clear(ns.devices)
+	for _, d := range devices {
+		d.Identity.Index = ns.freeIndex()
+		ns.devices[d.Identity.Index] = d
+	}
 }

@@ -38,6 +38,7 @@ const (
 type World struct {
 	mu         sync.Mutex
 	namespaces map[string]*Namespace // by path; a pin is one more path
+	all        []*Namespace          // those without a path, too
 	cookies    uint64
 	inodes     uint64
 	now        time.Duration
@@ -138,6 +139,7 @@ func (w *World) AddNamespace(path string) *Namespace {
 	w.cookies++
 	ns := &Namespace{world: w, cookie: w.cookies, devices: map[int]*netmove.Snapshot{}, occupied: true}
 	w.namespaces[path] = ns
+	w.all = append(w.all, ns)
 	ns.add(netmove.Snapshot{Name: "lo", MTU: 65536, Role: netmove.Role{Loopback: true, Immovable: true}})
 	return ns
 }
@@ -154,6 +156,16 @@ func (w *World) OpenNamespace(path string) (netmove.Namespace, error) {
 	return ns, nil
 }
 
+// EndProcess closes every handle, as the end of a process does.
+func (w *World) EndProcess() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ns := range w.all {
+		ns.handles = 0
+		w.reap(ns)
+	}
+}
+
 // RemoveNamespace takes the path away, as a runtime does at the end of a pod.
 // If nothing else holds the namespace, it dies with the virtual devices in it,
 // and hardware goes to the namespace "host".
@@ -167,7 +179,7 @@ func (w *World) RemoveNamespace(path string) {
 
 // reap ends the namespace unless something holds it.
 func (w *World) reap(ns *Namespace) {
-	if ns == nil || ns.handles > 0 || ns.occupied {
+	if ns == nil || ns.dead || ns.handles > 0 || ns.occupied {
 		return
 	}
 	for _, other := range w.namespaces {
@@ -175,6 +187,7 @@ func (w *World) reap(ns *Namespace) {
 			return
 		}
 	}
+	ns.dead = true
 	for _, d := range ns.devices {
 		if d.Identity.Parent == "" {
 			continue

@@ -1,0 +1,97 @@
+package e2e_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// A hundred pods with eight devices each come and go: nothing grows.
+func TestChurn(t *testing.T) {
+	t.Parallel()
+	const pods, devices, atATime = 100, 8, 2
+	f := start(t)
+	f.devices(t, devices*atATime)
+	before := f.world(t)
+	churn := func(rounds int) {
+		for range rounds {
+			var wg sync.WaitGroup
+			for i := range atATime {
+				wg.Go(func() { f.liveOnce(t, i, devices) })
+			}
+			wg.Wait()
+		}
+	}
+	churn(3) // what is made once is made now
+	warm := f.resources(t)
+	churn(pods / atATime)
+	f.asBefore(t, before)
+	hot := f.resources(t)
+	t.Logf("after 6 pods: %v, after %d more: %v", warm, pods, hot)
+	if hot.descriptors > warm.descriptors || hot.mounts > warm.mounts || hot.namespaces > warm.namespaces {
+		t.Errorf("it grows: %v, then %v", warm, hot)
+	}
+	const allowance = 32 << 10 // KiB, for a program with the race detector
+	if hot.memory > warm.memory+allowance {
+		t.Errorf("memory grows: %v, then %v", warm, hot)
+	}
+}
+
+// liveOnce is the life of one pod, with devices of its own.
+func (f *fixture) liveOnce(t *testing.T, n, devices int) {
+	var list strings.Builder
+	for i := range devices {
+		fmt.Fprintf(&list, "- {name: eth%d, newName: net%d}\n", n*devices+i+1, i)
+	}
+	s, err := f.RunPod(t.Context(), pod(fmt.Sprintf("p%d", n), list.String()))
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	f.end(t, s)
+}
+
+// resources are what a leak would show in.
+type resources struct {
+	descriptors, threads, mounts, namespaces int
+	memory                                   int // resident, KiB
+}
+
+func (r resources) String() string {
+	return fmt.Sprintf("%d descriptors, %d threads, %d mounts, %d namespaces, %d MiB", r.descriptors, r.threads, r.mounts, r.namespaces, r.memory>>10)
+}
+
+func (f *fixture) resources(t *testing.T) resources {
+	t.Helper()
+	proc := filepath.Join("/proc", strconv.Itoa(f.plugin.PID()))
+	count := func(pattern string) int {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(files)
+	}
+	read := func(name string) string {
+		data, err := os.ReadFile(filepath.Join(proc, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(data)
+	}
+	memory, err := strconv.Atoi(regexp.MustCompile(`VmRSS:\s*(\d+)`).FindStringSubmatch(read("status"))[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return resources{
+		descriptors: count(proc + "/fd/*"),
+		threads:     count(proc + "/task/*"),
+		mounts:      strings.Count(read("mountinfo"), "\n"),
+		namespaces:  count(f.Path("/run/netns/*")) + count(f.Path("/run/nri-netdev/netns/*")),
+		memory:      memory,
+	}
+}
