@@ -114,8 +114,7 @@ func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plug
 	return g.Wait()
 }
 
-// watchConfig reloads the node config when it changes. A config that the
-// runtime handed over is not touched by a file that is not there.
+// watchConfig reloads the node config when it changes.
 func (o *runOptions) watchConfig(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *config.NodeConfig) {
 	reload := make(chan os.Signal, 1)
 	signal.Notify(reload, syscall.SIGHUP)
@@ -125,8 +124,9 @@ func (o *runOptions) watchConfig(ctx context.Context, log *slog.Logger, p *plugi
 			log.Error("node config not reloaded, the one before stays in force", "config", o.config, "err", err)
 			return
 		}
-		p.SetConfig(c)
-		log.Info("node config reloaded", "config", o.config)
+		if p.SetConfig(c) {
+			log.Info("node config reloaded", "config", o.config)
+		}
 	})
 }
 

@@ -39,6 +39,8 @@ type Plugin struct {
 	working sync.WaitGroup // work that goes on behind a hook
 	timeout atomic.Int64   // the runtime's for a request, 0 as long as none is known
 	ready   atomic.Bool    // registered with the runtime
+
+	handedOver atomic.Bool // config is the runtime's, not the file's
 }
 
 // NRI finds hooks by their signature: one that is misspelt is never called.
@@ -62,8 +64,16 @@ func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeC
 	return p
 }
 
-// SetConfig replaces the node config. Pods that have their devices keep them.
-func (p *Plugin) SetConfig(c *config.NodeConfig) { p.config.Store(c) }
+// SetConfig replaces the node config by one from the file, unless the runtime
+// has handed one over, which counts in place of the file. It reports whether
+// it did. Pods that have their devices keep them.
+func (p *Plugin) SetConfig(c *config.NodeConfig) bool {
+	if p.handedOver.Load() {
+		return false
+	}
+	p.config.Store(c)
+	return true
+}
 
 // requestTimeout is the runtime's time-out of a request.
 func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }

@@ -103,7 +103,8 @@ func (s *session) Configure(_ context.Context, text, runtime, version string) (a
 			s.log.Error("the node config that the runtime handed over is refused", "err", err)
 			return 0, err
 		}
-		s.SetConfig(c)
+		s.handedOver.Store(true)
+		s.config.Store(c)
 	}
 	s.timeout.Store(int64(s.stub.RequestTimeout()))
 	s.log.Info("registered", "runtime", runtime, "version", version, "nri", s.stub.RuntimeNRIVersion(),

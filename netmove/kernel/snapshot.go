@@ -49,9 +49,14 @@ func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, e
 	return ns.search(id)
 }
 
-// search goes through the namespace's devices by inode.
+// search goes through the namespace's devices by inode, or where the identity
+// names hardware through the devices of that.
 func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
-	names, err := ns.sysfs.names()
+	folder := allDevices
+	if id.Parent != "" && id.Bus != "" {
+		folder = devicesOf(id.Bus, id.Parent)
+	}
+	names, err := ns.sysfs.names(folder)
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}

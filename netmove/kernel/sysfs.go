@@ -46,7 +46,7 @@ func (s sysfs) close() error {
 // device opens the folder of the device with that name. The descriptor means
 // that device whatever it is called afterwards.
 func (s sysfs) device(name string) (*os.File, error) {
-	p := path.Join("class/net", name)
+	p := path.Join(allDevices, name)
 	fd, err := unix.Openat(int(s.root.Fd()), p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
@@ -57,13 +57,23 @@ func (s sysfs) device(name string) (*os.File, error) {
 	return os.NewFile(uintptr(fd), p), nil
 }
 
-// names lists the devices of the namespace.
-func (s sysfs) names() ([]string, error) {
-	fd, err := unix.Openat(int(s.root.Fd()), "class/net", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// allDevices is the folder of every device of the namespace.
+const allDevices = "class/net"
+
+// devicesOf is the folder of the devices of one piece of hardware, as far as
+// they are in the namespace.
+func devicesOf(bus, parent string) string { return path.Join("bus", bus, "devices", parent, "net") }
+
+// names lists the devices of the namespace in a folder, which need not exist.
+func (s sysfs) names(folder string) ([]string, error) {
+	fd, err := unix.Openat(int(s.root.Fd()), folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if errors.Is(err, unix.ENOENT) {
+		return nil, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("list devices in sysfs: %w", err)
 	}
-	dir := os.NewFile(uintptr(fd), "class/net")
+	dir := os.NewFile(uintptr(fd), folder)
 	defer dir.Close()
 	return dir.Readdirnames(-1)
 }

@@ -1,0 +1,195 @@
+package plugin
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+)
+
+// holding is a node with a pod that has eth1, and the pod's namespace.
+func holding(t *testing.T) (n *node, before string, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+	t.Helper()
+	n = newNode(t, allowAll)
+	before = hostOnly(n.World.String())
+	pod = n.pod("a", "- {name: eth1, newName: net1}")
+	opened, err := n.OpenNamespace("pod-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns = opened.(*netmovetest.Namespace)
+	if err := ns.Close(); err != nil {
+		t.Fatal(err)
+	}
+	pod.Pid = uint32(ns.Inode()) // as the kernel in memory has it
+	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	return n, before, pod, ns
+}
+
+// age makes the attach of every sandbox so long ago that its absence from a
+// list counts.
+func (n *node) age(t *testing.T) {
+	t.Helper()
+	for _, r := range n.journal.All() {
+		old := *r
+		old.Since = time.Now().Add(-2 * absenceCounts)
+		if err := n.journal.Put(&old); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// What looks like the end of a pod, and what it is.
+func TestSignsOfAnEnd(t *testing.T) {
+	synchronize := func(n *node, pods ...*api.PodSandbox) {
+		if _, err := n.Synchronize(context.Background(), pods, nil); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, tc := range []struct {
+		name    string
+		happens func(*testing.T, *node, *api.PodSandbox, *netmovetest.Namespace)
+		ends    bool
+	}{
+		{"nothing", func(*testing.T, *node, *api.PodSandbox, *netmovetest.Namespace) {}, false},
+		{"the file is gone, a process is left", func(_ *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+			n.RemoveNamespace("pod-a")
+		}, false},
+		{"the file means another namespace, a process is left", func(_ *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+			n.AddNamespace("pod-a")
+		}, false},
+		{"absent from the list, a process is left", func(t *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+			n.age(t)
+			synchronize(n)
+		}, false},
+		{"absent from a list that lags, no process yet", func(t *testing.T, n *node, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+			n.forgetPause(t)
+			ns.Leave()
+			synchronize(n)
+		}, false},
+		{"no process yet, pause not told", func(t *testing.T, n *node, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+			n.forgetPause(t)
+			ns.Leave()
+			n.age(t)
+			synchronize(n, pod)
+		}, false},
+		{"absent from the list, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+			n.forgetPause(t)
+			ns.Leave()
+			n.age(t)
+			synchronize(n)
+		}, true},
+		{"pause is gone, no process", func(_ *testing.T, _ *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+			ns.Leave()
+		}, true},
+		{"the file is gone, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+			n.forgetPause(t)
+			ns.Leave()
+			n.RemoveNamespace("pod-a")
+		}, true},
+		{"the file means another namespace, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+			n.forgetPause(t)
+			ns.Leave()
+			n.AddNamespace("pod-a")
+		}, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n, before, pod, ns := holding(t)
+			tc.happens(t, n, pod, ns)
+			n.sweep()
+			if len(n.records(t)) == 0 {
+				t.Fatal("one look was enough")
+			}
+			for range 3 {
+				n.sweep()
+			}
+			if ended := len(n.records(t)) == 0; ended != tc.ends {
+				t.Errorf("taken for the end: %v, want %v", ended, tc.ends)
+			}
+			if tc.ends {
+				if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
+					t.Errorf("the host differs (-want +got):\n%s", diff)
+				}
+			} else if _, err := ns.Snapshot("net1"); err != nil {
+				t.Errorf("the pod was robbed: %v", err)
+			}
+		})
+	}
+}
+
+// forgetPause makes the records those of a runtime that tells no pid.
+func (n *node) forgetPause(t *testing.T) {
+	t.Helper()
+	for _, r := range n.journal.All() {
+		c := *r
+		c.Netns.Pause = 0
+		if err := n.journal.Put(&c); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A pin, or the runtime's path, may mean another namespace by now. No device
+// of that is touched.
+func TestPathsAreNotTrusted(t *testing.T) {
+	n, before, pod, ns := holding(t)
+	r, _ := n.journal.Get(pod.Id)
+	other := n.AddNamespace("pod-a")
+	if err := n.Pin(other, n.holds.path(pod.Id)); err != nil {
+		t.Fatal(err)
+	}
+	if got, done := n.holds.namespace(r); got != nil {
+		t.Errorf("a foreign namespace is taken for the pod's: %v", done())
+	}
+	// By the time of the return the right one is there again.
+	if err := n.Pin(ns, n.holds.path(pod.Id)); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
+		t.Errorf("the host differs (-want +got):\n%s", diff)
+	}
+}
+
+// A pin that somebody has unmounted is made again.
+func TestPinIsRenewed(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	path := n.holds.path(pod.Id)
+	if err := n.Unpin(path); err != nil {
+		t.Fatal(err)
+	}
+	n.sweep()
+	if _, err := n.InodeAt(path); err != nil {
+		t.Errorf("no pin: %v", err)
+	}
+}
+
+// A new sandbox of the same pod gets the devices of the old one only if that
+// is at its end.
+func TestNewSandboxOfTheSamePod(t *testing.T) {
+	for _, alive := range []bool{true, false} {
+		n, _, pod, ns := holding(t)
+		next := n.pod("b", "- {name: eth1, newName: net1}")
+		next.Uid = pod.Uid
+		if !alive {
+			ns.Leave()
+		}
+		err := n.RunPodSandbox(t.Context(), next)
+		if got := err == nil; got == alive {
+			t.Errorf("old sandbox alive: %v, error %v", alive, err)
+		}
+		r, ok := n.journal.Get(pod.Id)
+		if ok != alive || (ok && r.State != journal.Attached) {
+			t.Errorf("old sandbox alive: %v, its record: %+v", alive, r)
+		}
+	}
+}
