@@ -29,6 +29,7 @@ lint: setup-lint
 # namespaces of its own.
 unit: setup
 	$(GO_TEST) -parallel 16 ./...
+	go test -short ./plugin # with what cannot run under the race detector
 
 # Pods on a real containerd, each test on a node of its own.
 containerd: setup

@@ -1,0 +1,300 @@
+//go:build !race
+
+// The runtime's half of the NRI library has data races of its own
+// (adaptation.plugin.name against RegisterPlugin), so these tests run without
+// the race detector. The containerd tests run the plugin with it.
+
+package plugin
+
+import (
+	"context"
+	"io"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/containerd/nri/pkg/adaptation"
+	"github.com/containerd/nri/pkg/api"
+	"github.com/containerd/nri/pkg/stub"
+)
+
+// runtimeSide is the runtime's half of NRI, on a real socket.
+type runtimeSide struct{ *adaptation.Adaptation }
+
+func startRuntime(t *testing.T, socket string) *runtimeSide {
+	t.Helper()
+	sync := func(ctx context.Context, cb adaptation.SyncCB) error {
+		_, err := cb(ctx, nil, nil)
+		return err
+	}
+	update := func(context.Context, []*api.ContainerUpdate) ([]*api.ContainerUpdate, error) { return nil, nil }
+	a, err := adaptation.New("test", "v1", sync, update,
+		adaptation.WithSocketPath(socket),
+		adaptation.WithPluginPath(filepath.Join(t.TempDir(), "plugins")),
+		adaptation.WithPluginConfigPath(filepath.Join(t.TempDir(), "conf.d")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Stop)
+	return &runtimeSide{a}
+}
+
+// await waits until the plugin gets the runtime's events, by a pod that it
+// refuses.
+func (r *runtimeSide) await(t *testing.T) {
+	t.Helper()
+	bad := &api.PodSandbox{Id: "probe", Annotations: map[string]string{annotation: "bad"}}
+	eventually(t, "registration", func() bool { return r.run(t, bad) != nil })
+}
+
+func (r *runtimeSide) run(t *testing.T, pod *api.PodSandbox) error {
+	t.Helper()
+	return r.RunPodSandbox(t.Context(), &api.RunPodSandboxRequest{Pod: pod})
+}
+
+func (r *runtimeSide) stop(t *testing.T, pod *api.PodSandbox) {
+	t.Helper()
+	if err := r.StopPodSandbox(t.Context(), &api.StopPodSandboxRequest{Pod: pod}); err != nil {
+		t.Error(err)
+	}
+}
+
+func (r *runtimeSide) remove(t *testing.T, pod *api.PodSandbox) {
+	t.Helper()
+	if err := r.RemovePodSandbox(t.Context(), &api.RemovePodSandboxRequest{Pod: pod}); err != nil {
+		t.Error(err)
+	}
+}
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}
+
+// served is a node whose plugin serves a runtime, until the test ends.
+func served(t *testing.T) (*node, *runtimeSide, string) {
+	t.Helper()
+	n := newNode(t, allowAll)
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	r := startRuntime(t, socket)
+	n.serve(t, socket)
+	r.await(t)
+	return n, r, socket
+}
+
+func (n *node) serve(t *testing.T, socket string) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Serve(ctx, Registration{Socket: socket, Name: "nri-netdev", Index: "10"}) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// Every order in which runtimes tell of a pod.
+func TestOrdersOfEvents(t *testing.T) {
+	for _, events := range []string{
+		"run stop remove",        // the usual one
+		"run stop remove remove", // containerd, after a refusal
+		"run remove",             // containerd, when it failed after the hook
+		"run stop stop",          // the kubelet insists
+		"stop remove run stop",   // late news of the pod before
+		"stop remove",            // never started here
+	} {
+		t.Run(events, func(t *testing.T) {
+			n, r, _ := served(t)
+			pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
+			before := n.World.String()
+			for event := range strings.FieldsSeq(events) {
+				switch event {
+				case "run":
+					if err := r.run(t, pod); err != nil {
+						t.Error(err)
+					}
+				case "stop":
+					r.stop(t, pod)
+				case "remove":
+					r.remove(t, pod)
+				}
+			}
+			n.asBefore(t, before)
+		})
+	}
+}
+
+// A refusal reaches the runtime word for word, and the plugin lives.
+func TestRefusalReachesTheRuntime(t *testing.T) {
+	n, r, _ := served(t)
+	pod := n.pod("a", "- name: eth7")
+	if err := r.run(t, pod); err == nil || !strings.Contains(err.Error(), `device "eth7" not found on this node`) {
+		t.Errorf("error is %v", err)
+	}
+	r.stop(t, pod)
+	if err := r.run(t, n.pod("b", "- name: eth1")); err != nil {
+		t.Error(err)
+	}
+}
+
+// cable is a connection between plugin and runtime that can be cut.
+type cable struct {
+	net.Listener
+	ends chan net.Conn
+}
+
+func lay(t *testing.T, from, to string) *cable {
+	t.Helper()
+	l, err := net.Listen("unix", from)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &cable{l, make(chan net.Conn, 100)}
+	go func() {
+		for {
+			near, err := l.Accept()
+			if err != nil {
+				return
+			}
+			far, err := net.Dial("unix", to)
+			if err != nil {
+				near.Close()
+				continue
+			}
+			c.ends <- near
+			c.ends <- far
+			go pipe(near, far)
+			go pipe(far, near)
+		}
+	}()
+	return c
+}
+
+// pipe copies until either end is closed, which is its only end.
+func pipe(to, from net.Conn) { _, _ = io.Copy(to, from) }
+
+func (c *cable) cut(t *testing.T) {
+	t.Helper()
+	if err := c.Close(); err != nil { // removes the socket, too
+		t.Error(err)
+	}
+	for len(c.ends) > 0 {
+		(<-c.ends).Close()
+	}
+}
+
+// The connection is cut, the socket is gone and comes back: the plugin is there
+// within two seconds, and has what its pods have.
+func TestReconnect(t *testing.T) {
+	n := newNode(t, allowAll)
+	socket, runtime := filepath.Join(t.TempDir(), "cable.sock"), filepath.Join(t.TempDir(), "nri.sock")
+	r := startRuntime(t, runtime)
+	c := lay(t, socket, runtime)
+	n.serve(t, socket)
+	r.await(t)
+	pod := n.pod("a", "- {name: eth1, newName: net1}")
+	before := n.World.String()
+	if err := r.run(t, pod); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		c.cut(t)
+		eventually(t, "loss of the connection", func() bool { return !n.ready.Load() })
+		time.Sleep(500 * time.Millisecond) // the plugin meets no socket
+		c = lay(t, socket, runtime)
+		back := time.Now()
+		r.await(t)
+		t.Logf("registered %v after the socket's return", time.Since(back).Round(time.Millisecond))
+	}
+	r.stop(t, pod)
+	n.asBefore(t, before)
+	c.cut(t)
+}
+
+// A runtime that takes the connection and then says nothing, as one does that
+// dies between registration and configuration, is given up.
+func TestSilentRuntime(t *testing.T) {
+	n := newNode(t, allowAll)
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conns := make(chan net.Conn, 10)
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			conns <- c
+		}
+	}()
+	n.serve(t, socket)
+	(<-conns).Close()
+	(<-conns).Close() // it connects again
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	startRuntime(t, socket).await(t)
+}
+
+// The kernel is slow and the runtime's time-out short: the plugin answers
+// before it, so that the runtime does not drop it, and what it began is undone.
+func TestShortTimeout(t *testing.T) {
+	adaptation.SetPluginRequestTimeout(answerMargin + 100*time.Millisecond)
+	t.Cleanup(func() { adaptation.SetPluginRequestTimeout(adaptation.DefaultPluginRequestTimeout) })
+	n, r, _ := served(t)
+	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
+	before := n.World.String()
+	unblock := n.Block()
+	if err := r.run(t, pod); err == nil || !strings.Contains(err.Error(), errOutOfTime.Error()) {
+		t.Errorf("error is %v", err)
+	}
+	r.stop(t, pod)
+	r.remove(t, pod)
+	unblock()
+	n.working.Wait()
+	n.asBefore(t, before)
+	// It is still registered, and the next pod gets its devices.
+	if err := r.run(t, pod); err != nil {
+		t.Error(err)
+	}
+	r.stop(t, pod)
+	n.asBefore(t, before)
+}
+
+// A node config that the runtime hands over counts, the file's does not.
+func TestConfigFromTheRuntime(t *testing.T) {
+	n := newNode(t, allowAll)
+	s := &session{Plugin: n.Plugin, configured: make(chan struct{}), stub: fakeStub{}}
+	if _, err := s.Configure(t.Context(), "kind: Nonsense", "test", "v1"); err == nil {
+		t.Error("a bad config is accepted")
+	}
+	if _, err := s.Configure(t.Context(), strings.Replace(allowAll, "default", "other", 1), "test", "v1"); err != nil {
+		t.Fatal(err)
+	}
+	if n.SetConfig(n.config.Load()) {
+		t.Error("the file replaced the runtime's config")
+	}
+	if err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth1")); err == nil {
+		t.Error("the runtime's config does not count")
+	}
+}
+
+// fakeStub is a stub that was told a time-out.
+type fakeStub struct{ stub.Stub }
+
+func (fakeStub) RequestTimeout() time.Duration { return time.Second }
+func (fakeStub) RuntimeNRIVersion() string     { return "v0.12.5" }
