@@ -86,7 +86,8 @@ type Role struct {
 	// PortOf names the bridge, bond or other master the device is a port of.
 	PortOf string
 
-	// ForeignPeer is set for a veth whose other end is in another namespace.
+	// ForeignPeer is set for a veth (netkit, vxcan) whose other end is in another
+	// namespace.
 	ForeignPeer bool
 
 	// Loopback is set for a namespace's lo (IFF_LOOPBACK).

@@ -87,7 +87,7 @@ func parseLink(msg []byte) (link, error) {
 		}
 	}
 	l.Role.Immovable = l.Role.Immovable || boundToNamespace(l.Identity.Kind)
-	l.Role.ForeignPeer = l.Identity.Kind == "veth" && l.lowerForeign
+	l.Role.ForeignPeer = isPair(l.Identity.Kind) && l.lowerForeign
 	return l, nil
 }
 
@@ -178,3 +178,6 @@ func u32(b []byte) uint32 {
 	}
 	return binary.NativeEndian.Uint32(b)
 }
+
+// isPair tells the kinds whose IFLA_LINK is their other end.
+func isPair(kind string) bool { return kind == "veth" || kind == "netkit" || kind == "vxcan" }
