@@ -24,6 +24,9 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 		return err
 	}
 	defer p.locks.lock(pod.GetId())()
+	if p.hasDevices(pod) {
+		return nil // told twice
+	}
 	netns, err := p.openPod(pod)
 	if err != nil {
 		return err

@@ -31,14 +31,16 @@ type Plugin struct {
 	log     *slog.Logger
 	config  atomic.Pointer[config.NodeConfig]
 
-	locks   locks
-	holds   *holds
-	ends    *ends
-	pace    pace
-	told    told
-	working sync.WaitGroup // work that goes on behind a hook
-	timeout atomic.Int64   // the runtime's for a request, 0 as long as none is known
-	ready   atomic.Bool    // registered with the runtime
+	locks locks
+	holds *holds
+	ends  *ends
+
+	populated populated
+	pace      pace
+	told      told
+	working   sync.WaitGroup // work that goes on behind a hook
+	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
+	ready     atomic.Bool    // registered with the runtime
 
 	handedOver atomic.Bool // config is the runtime's, not the file's
 }
@@ -80,12 +82,13 @@ func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout
 
 // Synchronize is told of the pods that exist. It answers at once; what follows
 // from it, the sweep finds.
-func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, _ []*api.Container) ([]*api.ContainerUpdate, error) {
+func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
 	has := make(map[string]bool, len(pods))
 	for _, pod := range pods {
 		has[pod.GetId()] = true
 	}
 	p.ends.listed(p.journal.All(), has)
+	p.findMissed(pods, containers)
 	return nil, nil
 }
 
@@ -119,6 +122,7 @@ func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox) error {
 	if !config.Asks(pod.GetAnnotations()) {
 		return nil
 	}
+	p.populated.forget(pod.GetId())
 	err := p.inTime(ctx, func(context.Context, *claim) error {
 		p.giveBack(pod.GetId(), podEnded)
 		return nil

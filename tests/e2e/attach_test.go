@@ -45,10 +45,12 @@ func TestPodGetsItsDevices(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// The kernel tells a little later that a device that is up is running.
+	inside = strings.ReplaceAll(inside, "|running", "")
 	for _, want := range []string{
-		"net1 mtu 1500 up|broadcast|multicast|running 10.1.1.1/24 2001:db8:1::1/64",
-		"net2 mtu 9000 up|broadcast|multicast|running 192.0.2.77/24 2001:db8:77::1/64",
-		"eth3 mtu 1500 up|broadcast|multicast|running 203.0.113.5/24",
+		"net1 mtu 1500 up|broadcast|multicast 10.1.1.1/24 2001:db8:1::1/64",
+		"net2 mtu 9000 up|broadcast|multicast 192.0.2.77/24 2001:db8:77::1/64",
+		"eth3 mtu 1500 up|broadcast|multicast 203.0.113.5/24",
 		"eth0 mtu",
 	} {
 		if !strings.Contains(inside, want) {

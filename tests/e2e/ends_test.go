@@ -261,32 +261,40 @@ func (f *fixture) recordState() string {
 	return "none"
 }
 
-// killOnce runs a pod through its life, and kills the plugin at a moment that
-// n chooses.
+// killOnce runs a pod through its life, and kills the plugin in the middle of
+// an attach or a return, at a moment that n chooses.
 func (f *fixture) killOnce(t *testing.T, n int, before string, met *tally) {
 	t.Helper()
-	const spread = 40 // of moments, 2 ms apart
-	moment := time.Duration(n*7%spread) * 2 * time.Millisecond
+	const spread = 50 // ms, about what an attach of two devices takes
+	begun := func() bool { return f.recordState() == "attaching" }
+	if n%2 == 1 {
+		begun = func() bool { s := f.recordState(); return s == "returning" || s == "none" }
+	}
 	killed := make(chan struct{})
-	kill := func(after time.Duration) {
-		time.Sleep(after)
+	kill := func() {
+		for range 3000 { // 3 s, if the moment never comes
+			if begun() {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+		time.Sleep(time.Duration(n*7%spread) * time.Millisecond)
 		f.plugin.kill(t)
 		met.add(f.recordState())
 		close(killed)
 	}
-	atStart := n%2 == 0
-	if atStart {
-		go kill(60*time.Millisecond + moment) // the sandbox itself takes that long
+	if n%2 == 0 {
+		go kill()
 	}
 	s, err := f.RunPod(t.Context(), pod("a", "- {name: eth1, newName: net1}\n- {name: eth2, newName: eth1}\n"))
-	if !atStart && err == nil {
-		go kill(moment)
+	if n%2 == 1 {
+		if err != nil {
+			t.Fatal(err)
+		}
+		go kill()
 	}
 	if err == nil {
 		f.end(t, s)
-	} else if !atStart {
-		t.Error(err)
-		return
 	}
 	<-killed
 	f.plugin = f.startPlugin(t)

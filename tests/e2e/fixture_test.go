@@ -91,11 +91,6 @@ func startNode(t *testing.T, opts node.Options) *fixture {
 	})
 	f := &fixture{Node: n, host: nstest.At(n.Netns()), config: "/run/nri-netdev.yaml"}
 	f.writeConfig(t, nodeConfig)
-	// Duplicate address detection is the engine's tests' business: here it
-	// would only take time.
-	if _, err := n.Output("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/default/accept_dad"); err != nil {
-		t.Fatal(err)
-	}
 	return f
 }
 

@@ -14,6 +14,9 @@ mount -t sysfs sysfs /sys
 mount --move /run/cgroup /sys/fs/cgroup
 rmdir /run/cgroup
 
+# There is nobody to have an address twice: looking for one takes two seconds.
+echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad
+
 # The uplink's other end is in a namespace of its own, the network.
 : > /run/network
 unshare --net=/run/network true

@@ -1,0 +1,57 @@
+package e2e_test
+
+import (
+	"strings"
+	"testing"
+)
+
+// The plugin is away when the pod starts, and back before its first container:
+// the pod gets its devices then, or no container.
+func TestPluginAwayAtTheStart(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.devices(t, 1)
+	before := f.world(t)
+	f.plugin.stop(t)
+	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
+	denied, _ := f.run(t, pod("b", "- name: mgmt0"))
+	if got := ns.Link(t, "net1"); got != "" {
+		t.Fatalf("who moved it?\n%s", got)
+	}
+	f.plugin = f.startPlugin(t)
+	c, err := s.RunContainer(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, err := c.Network(t.Context())
+	if err != nil || !strings.Contains(inside, "net1 mtu 1500 up") || !strings.Contains(inside, "10.1.1.1/24") {
+		t.Errorf("the container sees\n%s%v", inside, err)
+	}
+	if _, err := denied.RunContainer(t.Context(), "main"); err == nil || !strings.Contains(err.Error(), `device "mgmt0" not found on this node`) {
+		t.Errorf("error is %v", err)
+	}
+	f.end(t, s)
+	f.end(t, denied)
+	f.asBefore(t, before)
+}
+
+// The plugin is back only after the first container: it runs without its
+// device, which is reported, and the pod gets no other container.
+func TestPluginAwayAtTheFirstContainer(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.devices(t, 1)
+	before := f.world(t)
+	f.plugin.stop(t)
+	s, _ := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
+	if _, err := s.RunContainer(t.Context(), "main"); err != nil {
+		t.Fatal(err)
+	}
+	f.plugin = f.startPlugin(t)
+	f.plugin.waitFor(t, f, "missed: the pod runs without the devices that it asks for")
+	if _, err := s.RunContainer(t.Context(), "second"); err == nil || !strings.Contains(err.Error(), "pod runs without the devices that it asks for") {
+		t.Errorf("error is %v", err)
+	}
+	f.end(t, s)
+	f.asBefore(t, before)
+}
