@@ -2,12 +2,16 @@ package plugin
 
 import (
 	"context"
+	"regexp"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
 )
@@ -190,6 +194,109 @@ func TestNewSandboxOfTheSamePod(t *testing.T) {
 		r, ok := n.journal.Get(pod.Id)
 		if ok != alive || (ok && r.State != journal.Attached) {
 			t.Errorf("old sandbox alive: %v, its record: %+v", alive, r)
+		}
+	}
+}
+
+// hardware makes eth1 a piece of hardware, which the kernel brings home from
+// a namespace that dies.
+func (n *node) hardware() {
+	n.host.Remove("eth1")
+	n.host.Add(netmove.Snapshot{
+		Name: "eth1", MTU: 1500, Flags: netmove.LinkFlags{Up: true}, Altnames: []string{"alt-eth1"},
+		Identity: netmove.Identity{Parent: "0000:02:00.0", Bus: "pci"},
+	})
+}
+
+// A pod takes its device to a namespace of its own, which dies: the kernel
+// brings the device home under a name that policy must not see.
+func TestHardwareStraysHome(t *testing.T) {
+	n := newNode(t, allowAll)
+	n.hardware()
+	before := hostOnly(n.World.String())
+	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
+	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	ns, err := n.OpenNamespace("pod-a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := ns.Snapshot("net1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Move(dev.Identity.Index, n.host, "eth7", 0); err != nil { // as the kernel does
+		t.Fatal(err)
+	}
+	if err := n.host.Rename(dev.Identity.Index, "eth7"); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth7")); err == nil || !strings.Contains(err.Error(), "in use by pod default/a") {
+		t.Errorf("error is %v", err)
+	}
+	n.sweep()
+	if got, err := n.host.Snapshot("eth1"); err != nil || !got.Flags.Up {
+		t.Errorf("eth1 is %+v, %v", got, err)
+	}
+	if r, _ := n.journal.Get(pod.Id); r.State != journal.Attached || len(r.Devices) != 1 || r.Devices[0].Before.Name != "eth2" {
+		t.Errorf("record is %+v", r)
+	}
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(withoutIndexes(before), withoutIndexes(hostOnly(n.World.String()))); diff != "" {
+		t.Errorf("the host differs (-want +got):\n%s", diff)
+	}
+}
+
+// withoutIndexes leaves out the ifindex, which a device that is home already
+// cannot have back, and the order that depends on it.
+func withoutIndexes(world string) []string {
+	lines := strings.Split(regexp.MustCompile(`(?m)^  \d+ `).ReplaceAllString(world, "  "), "\n")
+	slices.Sort(lines)
+	return lines
+}
+
+// The pod's namespace died without a pin while nobody looked: hardware is home
+// under the pod's name, or dev<N>, and gets its own back.
+func TestNamespaceDiedUnpinned(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		n := newNode(t, allowAll)
+		n.hardware()
+		before := hostOnly(n.World.String())
+		pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
+		if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+			t.Fatal(err)
+		}
+		n.EndProcess()
+		opened, err := n.OpenNamespace("pod-a")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := opened.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if taken {
+			n.host.Add(netmove.Snapshot{Name: "net1"})
+		}
+		if err := n.Unpin(n.holds.path(pod.Id)); err != nil {
+			t.Fatal(err)
+		}
+		opened.(*netmovetest.Namespace).Leave()
+		n.RemoveNamespace("pod-a")
+		n.start(t, allowAll)
+		n.Recover()
+		n.sweep()
+		n.host.Remove("net1")
+		// The virtual device died with the namespace, and is on record.
+		r, ok := n.journal.Get(pod.Id)
+		if !ok || r.State != journal.Lost || len(r.Lost) != 1 || r.Lost[0].Before.Name != "eth2" {
+			t.Errorf("record is %+v", r)
+		}
+		want := slices.DeleteFunc(withoutIndexes(before), func(line string) bool { return strings.Contains(line, " eth2 ") })
+		if diff := cmp.Diff(want, withoutIndexes(hostOnly(n.World.String()))); diff != "" {
+			t.Errorf("the host differs (-want +got):\n%s", diff)
 		}
 	}
 }

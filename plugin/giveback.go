@@ -19,6 +19,7 @@ const (
 	podGone    reason = "nothing is left of the pod"
 	podAgain   reason = "the pod starts again in a new sandbox"
 	unfinished reason = "an earlier operation was not completed"
+	strayed    reason = "the kernel brought it home from a namespace that died"
 )
 
 // giveBack brings home what a sandbox holds. It may be called in any order
@@ -30,29 +31,58 @@ func (p *Plugin) giveBack(sandbox string, why reason) {
 	if !ok || record.State == journal.Lost {
 		return
 	}
-	r := &giving{Plugin: p, log: recordLog(p.log, record), left: *record}
-	began := time.Now()
+	g := &giving{Plugin: p, log: recordLog(p.log, record), why: why, left: *record}
 	// The return does not depend on this being written: a full disk must not
 	// keep a device in a dead pod.
-	r.setState(journal.Returning)
-	r.all()
-	if !r.away {
-		err := p.holds.release(sandbox)
-		r.check("let go of the pod's network namespace", err)
-		r.held = err != nil
-	}
-	if r.finish() {
-		r.log.Info("devices returned", "why", string(why), "devices", names(record.Devices), "took", time.Since(began))
-	}
+	g.setState(journal.Returning)
+	g.run(record.Devices)
 }
 
-// giving is one return of a sandbox's devices.
+// giveBackOne brings home one device of a sandbox that goes on having the
+// others.
+func (p *Plugin) giveBackOne(sandbox string, id netmove.Identity, why reason) {
+	defer p.locks.lock(sandbox)()
+	record, ok := p.journal.Get(sandbox)
+	if !ok || record.State != journal.Attached {
+		return
+	}
+	g := &giving{Plugin: p, log: recordLog(p.log, record), why: why, left: *record}
+	var one []netmove.Attachment
+	g.left.Devices = nil
+	for _, a := range record.Devices {
+		if a.Before.Identity.Same(id) {
+			one = append(one, a)
+			continue
+		}
+		g.left.Devices = append(g.left.Devices, a)
+		g.away = true
+	}
+	g.run(one)
+}
+
+// giving is one return of devices of a sandbox.
 type giving struct {
 	*Plugin
 	log  *slog.Logger
-	left journal.Record // what is not done with
-	away bool           // a device may still be in the pod
+	why  reason
+	left journal.Record // with the devices that are not done with
+	away bool           // a device is, or may be, still in the pod
 	held bool           // its namespace could not be let go of
+}
+
+// run returns the devices and writes what is left.
+func (g *giving) run(devices []netmove.Attachment) {
+	began := time.Now()
+	done := g.all(devices)
+	if !g.away {
+		err := g.holds.release(g.left.Sandbox)
+		g.check("let go of the pod's network namespace", err)
+		g.held = err != nil
+	}
+	g.finish()
+	if len(done) > 0 {
+		g.log.Info("devices returned", "why", string(g.why), "devices", done, "took", time.Since(began))
+	}
 }
 
 func (g *giving) check(what string, err error) {
@@ -69,21 +99,25 @@ func (g *giving) setState(s journal.State) {
 	g.check("write the record", g.journal.Put(&g.left))
 }
 
-// all returns the devices, last one first, and keeps in left what is not done.
-func (g *giving) all() {
-	netns, done := g.holds.namespace(&g.left)
+// all returns the devices, last one first, and tells the names of those that
+// are done with. The others are what is left.
+func (g *giving) all(devices []netmove.Attachment) (done []string) {
+	netns, closeNetns := g.holds.namespace(&g.left)
 	if netns == nil {
 		g.log.Warn("the pod's network namespace is gone", "netns", g.left.Netns.Path)
 	}
-	var left []netmove.Attachment
-	for _, a := range slices.Backward(g.left.Devices) {
-		if !g.one(netns, a) {
+	left := slices.Clone(g.left.Devices)
+	for _, a := range slices.Backward(devices) {
+		left = slices.DeleteFunc(left, func(b netmove.Attachment) bool { return a.Before.Identity.Same(b.Before.Identity) })
+		if g.one(netns, a) {
+			done = append(done, a.Before.Name)
+		} else {
 			left = append(left, a)
 		}
 	}
-	slices.Reverse(left)
 	g.left.Devices = left
-	g.check("close the pod's network namespace", done())
+	g.check("close the pod's network namespace", closeNetns())
+	return done
 }
 
 // one returns one device and reports whether that is done with.
@@ -113,27 +147,17 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	return false
 }
 
-// finish writes what is left, and reports whether nothing is.
-func (g *giving) finish() bool {
+// finish writes what is left.
+func (g *giving) finish() {
 	switch {
 	case len(g.left.Devices) > 0 || g.held:
 		g.check("write the record", g.journal.Put(&g.left))
-		return false
 	case len(g.left.Lost) > 0:
 		g.left.State, g.left.Ended = journal.Lost, time.Now()
 		g.check("write the record", g.journal.Put(&g.left))
 	default:
 		g.check("remove the record", g.journal.Remove(g.left.Sandbox))
 	}
-	return true
-}
-
-func names(devices []netmove.Attachment) []string {
-	var list []string
-	for _, a := range devices {
-		list = append(list, a.Before.Name)
-	}
-	return list
 }
 
 func recordLog(log *slog.Logger, r *journal.Record) *slog.Logger {

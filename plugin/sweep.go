@@ -2,9 +2,11 @@ package plugin
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
@@ -56,7 +58,7 @@ func (p *Plugin) sweep() {
 		case journal.Attached:
 			p.watch(r)
 		case journal.Lost:
-			p.forgetLost(r)
+			p.watchLost(r)
 		case journal.Attaching: // its hook is at work on it
 		}
 	}
@@ -68,12 +70,41 @@ func (p *Plugin) watch(r *journal.Record) {
 		p.giveBack(r.Sandbox, podGone)
 		return
 	}
+	for _, a := range r.Devices {
+		if p.isHome(a) {
+			p.giveBackOne(r.Sandbox, a.Before.Identity, strayed)
+		}
+	}
 	if err := p.holds.renew(r); err != nil && p.told.anew(r.Netns.Cookie, err.Error()) {
 		recordLog(p.log, r).Error("cannot pin the pod's network namespace again", "err", err)
 	}
 }
 
-func (p *Plugin) forgetLost(r *journal.Record) {
+// isHome reports whether hardware that the journal has in a pod is on the host:
+// the pod took it to a namespace of its own, and the kernel brings hardware
+// home when that dies, under whatever name it has there. Virtual devices die.
+func (p *Plugin) isHome(a netmove.Attachment) bool {
+	if a.Before.Identity.Parent == "" {
+		return false
+	}
+	_, err := p.mover.Host.Locate(a.Before.Identity, 0)
+	return err == nil
+}
+
+// watchLost takes up hardware that was lost and is there again, and forgets the
+// record in the end.
+func (p *Plugin) watchLost(r *journal.Record) {
+	if slices.ContainsFunc(r.Lost, p.isHome) {
+		found := *r
+		found.State = journal.Returning
+		found.Devices, found.Lost = r.Lost, nil
+		if err := p.journal.Put(&found); err != nil {
+			recordLog(p.log, r).Error("cannot write the record", "err", err)
+			return
+		}
+		p.giveBack(r.Sandbox, strayed)
+		return
+	}
 	if time.Since(r.Ended) < lostKept {
 		return
 	}
