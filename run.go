@@ -84,7 +84,6 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: log}
 	p := plugin.New(mover, j, o.stateDir, c, log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
-	p.Recover()
 	return o.serve(ctx, log, p, c)
 }
 

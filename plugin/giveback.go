@@ -126,14 +126,14 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	if g.config.Load().OnReturn == config.Down {
 		back.Before.Flags.Up, back.Before.Addresses = false, nil
 	}
-	inode := a.Before.Identity.Inode
+	device := a.Before.Identity.RecognisableName()
 	err := g.mover.Undo(netns, netmove.Plan{back})
 	switch {
 	case err == nil:
-		g.told.forget(inode)
+		g.told.forget(device)
 		return true
 	case errors.Is(err, netmove.ErrLost):
-		g.told.forget(inode)
+		g.told.forget(device)
 		g.log.Error("device is lost", "device", a.Before.Name, "err", err)
 		g.left.Lost = append(g.left.Lost, a)
 		return true
@@ -141,7 +141,7 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 		g.away = true
 	}
 	// The sweep tries again every second: what it meets is told when it is new.
-	if g.told.anew(inode, err.Error()) {
+	if g.told.anew(device, err.Error()) {
 		g.log.Error("device cannot be returned yet", "device", a.Before.Name, "err", err)
 	}
 	return false

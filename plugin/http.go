@@ -6,7 +6,7 @@ import (
 )
 
 // Handler answers probes: /healthz says that the process lives, /readyz that
-// it is registered with the runtime.
+// it is registered with the runtime and has recovered.
 func (p *Plugin) Handler() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
@@ -15,6 +15,10 @@ func (p *Plugin) Handler() http.Handler {
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if !p.ready.Load() {
 			http.Error(w, "not registered with the runtime", http.StatusServiceUnavailable)
+			return
+		}
+		if !p.recovered.Load() {
+			http.Error(w, "recovering what the process before this one left", http.StatusServiceUnavailable)
 			return
 		}
 		fmt.Fprintln(w, "ok")

@@ -42,6 +42,9 @@ type Plugin struct {
 	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
 	ready     atomic.Bool    // registered with the runtime
 
+	left      []*journal.Record // by the process before this one
+	recovered atomic.Bool       // nothing of that is left to do
+
 	handedOver atomic.Bool // config is the runtime's, not the file's
 }
 
@@ -58,7 +61,7 @@ var (
 // its pins below the state folder, and starts out with the node config c.
 func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, log *slog.Logger) *Plugin {
 	p := &Plugin{
-		mover: mover, journal: j, log: log,
+		mover: mover, journal: j, log: log, left: j.All(),
 		holds: newHolds(mover.Kernel, state, log),
 		ends:  newEnds(mover.Kernel, log),
 	}

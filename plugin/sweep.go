@@ -20,10 +20,11 @@ const (
 
 // Recover takes up what the process before this one left: what it had not
 // completed is given back; what pods have, they keep, and their namespaces are
-// pinned again where the pin is gone. It is called once, before the plugin
-// serves.
+// pinned again where the pin is gone. It is called once, and the plugin may
+// serve meanwhile: what is not home yet is nobody else's.
 func (p *Plugin) Recover() {
-	for _, r := range p.journal.All() {
+	defer p.recovered.Store(true)
+	for _, r := range p.left {
 		if r.State == journal.Attaching || r.State == journal.Returning {
 			p.giveBack(r.Sandbox, unfinished)
 		}
@@ -34,10 +35,11 @@ func (p *Plugin) Recover() {
 	}
 }
 
-// Sweep does, until ctx ends, what no hook is there for: it finishes returns
-// that could not be finished when it was time, and finds the ends of pods that
-// nobody told.
+// Sweep recovers, and then does, until ctx ends, what no hook is there for: it
+// finishes returns that could not be finished when it was time, and finds the
+// ends of pods that nobody told.
 func (p *Plugin) Sweep(ctx context.Context) {
+	p.Recover()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for {
@@ -75,7 +77,7 @@ func (p *Plugin) watch(r *journal.Record) {
 			p.giveBackOne(r.Sandbox, a.Before.Identity, strayed)
 		}
 	}
-	if err := p.holds.renew(r); err != nil && p.told.anew(r.Netns.Cookie, err.Error()) {
+	if err := p.holds.renew(r); err != nil && p.told.anew(r.Sandbox, err.Error()) {
 		recordLog(p.log, r).Error("cannot pin the pod's network namespace again", "err", err)
 	}
 }
@@ -113,19 +115,19 @@ func (p *Plugin) watchLost(r *journal.Record) {
 	}
 }
 
-// told remembers the last problem that was logged of each thing, by a number
-// that no other thing has. The zero value is ready.
+// told remembers the last problem that was logged of each thing. The zero
+// value is ready.
 type told struct {
 	mu   sync.Mutex
-	text map[uint64]string
+	text map[string]string
 }
 
 // anew reports whether the problem is another one than the last.
-func (t *told) anew(thing uint64, text string) bool {
+func (t *told) anew(thing, text string) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.text == nil {
-		t.text = map[uint64]string{}
+		t.text = map[string]string{}
 	}
 	if t.text[thing] == text {
 		return false
@@ -134,7 +136,7 @@ func (t *told) anew(thing uint64, text string) bool {
 	return true
 }
 
-func (t *told) forget(thing uint64) {
+func (t *told) forget(thing string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	delete(t.text, thing)

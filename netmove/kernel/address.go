@@ -32,6 +32,9 @@ func (ns *Namespace) Addresses(index int) ([]netmove.Address, error) {
 	}
 	var list []netmove.Address
 	for _, msg := range msgs {
+		if family := nl.DeserializeIfAddrmsg(msg).Family; family != unix.AF_INET && family != unix.AF_INET6 {
+			continue // MCTP, Phonet
+		}
 		a, err := parseAddress(msg)
 		if err != nil {
 			return nil, fmt.Errorf("addresses of ifindex %d: %w", index, err)

@@ -49,9 +49,24 @@ func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, e
 	return ns.search(id)
 }
 
-// search goes through the namespace's devices by inode, or where the identity
-// names hardware through the devices of that.
+// search looks for the device more than once before it says that there is
+// none: a program that renames devices can hide one from a single look, and a
+// device that is taken for lost is not looked for any more.
 func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
+	const looks = 3
+	var l netmove.Snapshot
+	err := netmove.ErrNotFound
+	for range looks {
+		if l, err = ns.look(id); !errors.Is(err, netmove.ErrNotFound) {
+			break
+		}
+	}
+	return l, err
+}
+
+// look goes through the namespace's devices by inode, or where the identity
+// names hardware through the devices of that.
+func (ns *Namespace) look(id netmove.Identity) (netmove.Snapshot, error) {
 	folder := allDevices
 	if id.Parent != "" && id.Bus != "" {
 		folder = devicesOf(id.Bus, id.Parent)
