@@ -86,6 +86,10 @@ type Namespace interface {
 	// Error: ErrNotFound.
 	Locate(id Identity, index int) (Snapshot, error)
 
+	// Link reads the device that has name as its name or as an altname,
+	// without addresses and role. Error: ErrNotFound.
+	Link(name string) (Snapshot, error)
+
 	// Addresses reads the addresses of one device, in the kernel's order.
 	Addresses(index int) ([]Address, error)
 
@@ -105,7 +109,8 @@ type Namespace interface {
 	// ErrIndexTaken.
 	Move(index int, to Namespace, name string, newIndex int) error
 
-	// Rename gives the device another name. Errors: ErrNameTaken, ErrBusy.
+	// Rename gives the device another name. In a name such as "x%d" the kernel
+	// puts the first number that makes it free. Errors: ErrNameTaken, ErrBusy.
 	Rename(index int, name string) error
 
 	// AddAltname and DropAltname change the device's altnames. A namespace's

@@ -53,7 +53,7 @@ func (ns *Namespace) PutAddress(index int, a netmove.Address) error {
 	for _, attr := range addressAttrs(a) {
 		req.AddData(attr)
 	}
-	_, err := ns.request(req, 0)
+	_, err := ns.exchange(req, 0)
 	return err
 }
 
@@ -64,7 +64,7 @@ func (ns *Namespace) DropAddress(index int, a netmove.Address) error {
 	for _, attr := range prefixAttrs(a) {
 		req.AddData(attr)
 	}
-	_, err := ns.request(req, 0)
+	_, err := ns.exchange(req, 0)
 	if is(err, unix.EADDRNOTAVAIL) {
 		return fmt.Errorf("%w: %w", netmove.ErrNotFound, err)
 	}

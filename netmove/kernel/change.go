@@ -99,7 +99,7 @@ func (ns *Namespace) newLink(info *nl.IfInfomsg, attrs ...*nl.RtAttr) error {
 	for _, a := range attrs {
 		req.AddData(a)
 	}
-	_, err := ns.request(req, 0)
+	_, err := ns.exchange(req, 0)
 	return classify(err)
 }
 
@@ -119,7 +119,7 @@ func (ns *Namespace) altname(verb, flags, index int, name string) error {
 	props := nl.NewRtAttr(unix.IFLA_PROP_LIST|unix.NLA_F_NESTED, nil)
 	props.AddRtAttr(unix.IFLA_ALT_IFNAME, nl.ZeroTerminated(name))
 	req.AddData(props)
-	_, err := ns.request(req, 0)
+	_, err := ns.exchange(req, 0)
 	return classify(err)
 }
 

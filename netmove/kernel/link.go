@@ -52,7 +52,7 @@ func (ns *Namespace) getLink(info *nl.IfInfomsg, attrs ...*nl.RtAttr) (link, err
 	for _, a := range attrs {
 		req.AddData(a)
 	}
-	msgs, err := ns.request(req, unix.RTM_NEWLINK)
+	msgs, err := ns.exchange(req, unix.RTM_NEWLINK)
 	if is(err, unix.ENODEV) {
 		return link{}, netmove.ErrNotFound
 	}

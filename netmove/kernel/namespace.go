@@ -153,24 +153,15 @@ func (ns *Namespace) Close() error {
 // fd is the namespace's descriptor as an attribute's value.
 func (ns *Namespace) fd() []byte { return nl.Uint32Attr(uint32(int(ns.file))) }
 
-// request sends one request through the namespace's socket. Answers of
-// another type than reply are dropped, 0 keeps all.
-func (ns *Namespace) request(req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
-	req.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_ROUTE: ns.sock}
-	return req.Execute(unix.NETLINK_ROUTE, reply)
-}
-
-// dump repeats a dump until it was not interrupted by a change: the library
-// returns what it had by then along with the error.
-func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+// dump repeats a dump until it was not interrupted by a change.
+func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) (msgs [][]byte, err error) {
 	const tries = 10
-	for range tries - 1 {
-		msgs, err := ns.request(req(), reply)
-		if !errors.Is(err, nl.ErrDumpInterrupted) {
-			return msgs, err
+	for range tries {
+		if msgs, err = ns.exchange(req(), reply); !errors.Is(err, errInterrupted) {
+			break
 		}
 	}
-	return ns.request(req(), reply)
+	return msgs, err
 }
 
 // is reports whether err holds one of the errnos.

@@ -34,7 +34,7 @@ func (Linux) Pin(ns netmove.Namespace, path string) error {
 		return fmt.Errorf("pin: %w", err)
 	}
 	err := unix.Mount(filepath.Join("/proc/self/fd", strconv.Itoa(int(n.file))), path, "", unix.MS_BIND, "")
-	if is(err, unix.EPERM) {
+	if is(err, unix.EPERM, unix.EACCES) { // capabilities; AppArmor, SELinux
 		err = fmt.Errorf("%w: %w", netmove.ErrCannotPin, err)
 	}
 	if err != nil {
@@ -48,7 +48,7 @@ func (Linux) Unpin(path string) error {
 	const deep = 16 // mounts on one another, of which there is at most one
 	for range deep {
 		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)
-		if is(err, unix.EINVAL, unix.ENOENT, unix.EPERM) {
+		if is(err, unix.EINVAL, unix.ENOENT, unix.EPERM, unix.EACCES) {
 			break // not a mount, or nothing there, or no mount can be here
 		}
 		if err != nil {

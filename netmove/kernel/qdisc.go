@@ -41,7 +41,7 @@ func (ns *Namespace) loss(index int) ([]string, error) {
 		// (tc_get_qdisc, rtnetlink_send).
 		req := nl.NewNetlinkRequest(unix.RTM_GETQDISC, unix.NLM_F_ACK|unix.NLM_F_ECHO)
 		req.AddData(tcmsg{index: index, parent: parent})
-		msgs, err := ns.request(req, unix.RTM_NEWQDISC)
+		msgs, err := ns.exchange(req, unix.RTM_NEWQDISC)
 		if is(err, unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP) {
 			continue // none, or a kernel without any
 		}

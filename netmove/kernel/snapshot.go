@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -14,7 +13,7 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
-	dir, err := ns.identify(&l)
+	dir, err := ns.identifyIn(&l)
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
@@ -32,15 +31,29 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	return l.Snapshot, nil
 }
 
-// Locate finds the device with that identity.
+// errRaced means that a device was renamed, or went away, while it was read.
+var errRaced = errors.New("the device changed while it was read")
+
+// Locate finds the device with that identity. That a device is not there is
+// final for whoever asks, so it is said only after looks that nobody disturbed.
 func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	const looks = 50
+	var l netmove.Snapshot
+	err := errRaced
+	for i := 0; i < looks && errors.Is(err, errRaced); i++ {
+		l, err = ns.locate(id, index)
+	}
+	return l, err
+}
+
+func (ns *Namespace) locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
 	if index > 0 {
 		l, err := ns.linkByIndex(index)
 		if err == nil {
-			var found bool
-			if found, err = ns.matches(&l, id); found {
-				return l.Snapshot, nil
-			}
+			err = ns.identify(&l)
+		}
+		if err == nil && l.Identity.Same(id) {
+			return l.Snapshot, nil
 		}
 		if err != nil && !errors.Is(err, netmove.ErrNotFound) {
 			return netmove.Snapshot{}, err
@@ -49,24 +62,9 @@ func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, e
 	return ns.search(id)
 }
 
-// search looks for the device more than once before it says that there is
-// none: a program that renames devices can hide one from a single look, and a
-// device that is taken for lost is not looked for any more.
-func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
-	const looks = 3
-	var l netmove.Snapshot
-	err := netmove.ErrNotFound
-	for range looks {
-		if l, err = ns.look(id); !errors.Is(err, netmove.ErrNotFound) {
-			break
-		}
-	}
-	return l, err
-}
-
-// look goes through the namespace's devices by inode, or where the identity
+// search goes through the namespace's devices by inode, or where the identity
 // names hardware through the devices of that.
-func (ns *Namespace) look(id netmove.Identity) (netmove.Snapshot, error) {
+func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
 	folder := allDevices
 	if id.Parent != "" && id.Bus != "" {
 		folder = devicesOf(id.Bus, id.Parent)
@@ -76,52 +74,64 @@ func (ns *Namespace) look(id netmove.Identity) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	for _, name := range names {
-		if !ns.hasInode(name, id.Inode) {
-			continue
-		}
-		l, err := ns.linkByName(name)
+		found, err := ns.hasInode(name, id.Inode)
 		if err != nil {
 			return netmove.Snapshot{}, err
 		}
-		found, err := ns.matches(&l, id)
-		if found || err != nil {
-			return l.Snapshot, err
+		if !found {
+			continue
 		}
+		l, err := ns.linkByName(name)
+		if errors.Is(err, netmove.ErrNotFound) {
+			err = errRaced
+		}
+		if err == nil {
+			err = ns.identify(&l)
+		}
+		if err == nil && !l.Identity.Same(id) {
+			err = errRaced
+		}
+		return l.Snapshot, err
 	}
 	return netmove.Snapshot{}, netmove.ErrNotFound
 }
 
-// hasInode reports whether the device with that name has that sysfs inode;
-// a device that vanishes meanwhile does not have it.
-func (ns *Namespace) hasInode(name string, want uint64) bool {
+// hasInode reports whether the device with that name has that sysfs inode. A
+// listed device that is not there any more may be the one, renamed.
+func (ns *Namespace) hasInode(name string, want uint64) (bool, error) {
 	dir, err := ns.sysfs.device(name)
-	if err != nil {
-		return false
+	if errors.Is(err, netmove.ErrNotFound) {
+		return false, errRaced
 	}
-	defer dir.Close()
-	got, err := inode(dir)
-	return err == nil && got == want
-}
-
-func (ns *Namespace) matches(l *link, id netmove.Identity) (bool, error) {
-	dir, err := ns.identify(l)
 	if err != nil {
 		return false, err
 	}
 	defer dir.Close()
-	return l.Identity.Same(id), nil
+	got, err := inode(dir)
+	return err == nil && got == want, err
 }
 
-// identify fills in the identity that netlink does not tell, and returns the
-// device's folder in sysfs.
-func (ns *Namespace) identify(l *link) (_ *os.File, err error) {
+// identify fills in the identity that netlink does not tell.
+func (ns *Namespace) identify(l *link) error {
+	dir, err := ns.identifyIn(l)
+	if err != nil {
+		return err
+	}
+	return dir.Close()
+}
+
+// identifyIn does that and returns the device's folder in sysfs.
+func (ns *Namespace) identifyIn(l *link) (_ *os.File, err error) {
 	dir, err := ns.sysfs.device(l.Name)
+	if errors.Is(err, netmove.ErrNotFound) {
+		return nil, errRaced
+	}
 	if err != nil {
 		return nil, err
 	}
 	defer func() {
 		if err != nil {
-			dir.Close()
+			err = errors.Join(err, dir.Close())
 		}
 	}()
 	// The device was read by netlink and the folder found by name: between the
@@ -131,7 +141,7 @@ func (ns *Namespace) identify(l *link) (_ *os.File, err error) {
 		return nil, err
 	}
 	if index != l.Identity.Index {
-		return nil, fmt.Errorf("device %q was renamed while it was read: %w", l.Name, netmove.ErrNotFound)
+		return nil, errRaced
 	}
 	if l.Identity.Inode, err = inode(dir); err != nil {
 		return nil, err
@@ -139,6 +149,16 @@ func (ns *Namespace) identify(l *link) (_ *os.File, err error) {
 	l.Identity.Driver = driver(dir)
 	l.Identity.Netns = ns.cookie
 	return dir, nil
+}
+
+// Link reads the device that has name as its name or as an altname, without
+// addresses and role.
+func (ns *Namespace) Link(name string) (netmove.Snapshot, error) {
+	l, err := ns.linkByName(name)
+	if err == nil {
+		err = ns.identify(&l)
+	}
+	return l.Snapshot, err
 }
 
 // NameTaken reports whether a device has name as its name or altname.

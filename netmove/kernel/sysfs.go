@@ -90,6 +90,9 @@ func inode(dir *os.File) (uint64, error) {
 // ifindex reads the index of the device that dir belongs to.
 func ifindex(dir *os.File) (int, error) {
 	fd, err := unix.Openat(int(dir.Fd()), "ifindex", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if is(err, unix.ENOENT, unix.ENODEV) {
+		return 0, errRaced
+	}
 	if err != nil {
 		return 0, fmt.Errorf("%s/ifindex: %w", dir.Name(), err)
 	}

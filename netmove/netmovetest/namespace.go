@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -108,6 +110,9 @@ func (ns *Namespace) Snapshot(name string) (s netmove.Snapshot, err error) {
 	return s, err
 }
 
+// Link reads a device by name.
+func (ns *Namespace) Link(name string) (netmove.Snapshot, error) { return ns.Snapshot(name) }
+
 // Locate reads a device by identity.
 func (ns *Namespace) Locate(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
 	err = ns.world.do(func() error {
@@ -195,6 +200,11 @@ func (ns *Namespace) change(index int, f func(*netmove.Snapshot) error) error {
 // Rename renames a device, up or not.
 func (ns *Namespace) Rename(index int, name string) error {
 	return ns.change(index, func(d *netmove.Snapshot) error {
+		for i := 0; strings.HasSuffix(name, "%d"); i++ {
+			if free := strings.TrimSuffix(name, "%d") + strconv.Itoa(i); ns.named(free) == nil {
+				name = free
+			}
+		}
 		if d.Name != name && ns.named(name) != nil {
 			return netmove.ErrNameTaken
 		}

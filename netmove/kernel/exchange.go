@@ -1,0 +1,142 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// errInterrupted means that a dump met a change, and is not whole.
+var errInterrupted = errors.New("the dump was interrupted by a change")
+
+// exchange sends one request and returns the answers of the type reply, 0 for
+// all. The library's own Execute reads into a buffer of 64 KiB, which is less
+// than the kernel's answer about a device with as many altnames as a pod can
+// give it, and so could make a device unreadable.
+func (ns *Namespace) exchange(req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+	ns.sock.Socket.Lock()
+	defer ns.sock.Socket.Unlock()
+	req.Seq = atomic.AddUint32(&ns.sock.Seq, 1)
+	if err := ns.sock.Socket.Send(req); err != nil {
+		return nil, err
+	}
+	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0}
+	for !a.whole {
+		msgs, err := receive(ns.sock.Socket.GetFd())
+		if err != nil {
+			return nil, err
+		}
+		for _, m := range msgs {
+			if err := a.take(m); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if a.interrupted {
+		return nil, errInterrupted
+	}
+	return a.msgs, nil
+}
+
+// receive reads one datagram, of whatever size.
+func receive(fd int) ([]syscall.NetlinkMessage, error) {
+	for {
+		size, _, err := unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		switch {
+		case is(err, unix.EAGAIN):
+			// The kernel answers before send returns, but for what other
+			// requests to it wait for.
+			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil && !is(err, unix.EINTR) {
+				return nil, fmt.Errorf("poll: %w", err)
+			}
+			continue
+		case is(err, unix.EINTR):
+			continue
+		case err != nil:
+			return nil, fmt.Errorf("recvfrom: %w", err)
+		}
+		buf := make([]byte, size)
+		if _, _, err := unix.Recvfrom(fd, buf, 0); err != nil {
+			return nil, fmt.Errorf("recvfrom: %w", err)
+		}
+		return syscall.ParseNetlinkMessage(buf)
+	}
+}
+
+// answer is what has come back for a request so far.
+type answer struct {
+	seq         uint32
+	reply       uint16
+	ack         bool // the end is an acknowledgement
+	msgs        [][]byte
+	whole       bool
+	interrupted bool
+}
+
+// take takes in one message. Those of earlier requests, left unread after an
+// error, are dropped.
+func (a *answer) take(m syscall.NetlinkMessage) error {
+	if m.Header.Seq != a.seq || a.whole {
+		return nil
+	}
+	if m.Header.Flags&unix.NLM_F_DUMP_INTR != 0 {
+		a.interrupted = true
+	}
+	switch m.Header.Type {
+	case unix.NLMSG_ERROR, unix.NLMSG_DONE:
+		a.whole = true
+		return answerError(m)
+	}
+	if a.reply == 0 || m.Header.Type == a.reply {
+		a.msgs = append(a.msgs, m.Data)
+	}
+	if m.Header.Flags&unix.NLM_F_MULTI == 0 && !a.ack {
+		a.whole = true
+	}
+	return nil
+}
+
+// answerError is the errno of a closing message, with the kernel's words for
+// it (NLMSGERR_ATTR_MSG), or nil.
+func answerError(m syscall.NetlinkMessage) error {
+	if len(m.Data) < 4 {
+		return nil
+	}
+	errno := syscall.Errno(-int32(u32(m.Data)))
+	if errno == 0 {
+		return nil
+	}
+	if words := extendedAck(m); words != "" {
+		return fmt.Errorf("%w: %s", errno, words)
+	}
+	return errno
+}
+
+// extendedAck is the text that came along with an error.
+func extendedAck(m syscall.NetlinkMessage) string {
+	if m.Header.Flags&unix.NLM_F_ACK_TLVS == 0 || len(m.Data) < 4+unix.SizeofNlMsghdr {
+		return ""
+	}
+	rest := m.Data[4:]
+	skip := unix.SizeofNlMsghdr
+	if m.Header.Flags&unix.NLM_F_CAPPED == 0 {
+		skip = int(u32(rest)+3) &^ 3 // the request comes back, too
+	}
+	if skip > len(rest) {
+		return ""
+	}
+	attrs, err := nl.ParseRouteAttr(rest[skip:])
+	if err != nil {
+		return ""
+	}
+	for _, a := range attrs {
+		if a.Attr.Type == nl.NLMSGERR_ATTR_MSG {
+			return unix.ByteSliceToString(a.Value)
+		}
+	}
+	return ""
+}
