@@ -7,9 +7,14 @@ import (
 	"time"
 )
 
-// moveHomeTries bounds how often the way home is tried around names and
-// indexes that the host or the pod takes meanwhile.
-const moveHomeTries = 4
+// moveHomeTries bounds how often the way home is tried around names, indexes
+// and devices that the host or a hostile pod changes meanwhile. A try that
+// fails costs a few requests and no move.
+const moveHomeTries = 32
+
+// errImpostor means that another device has come home in the place of ours:
+// the pod exchanged them between the look and the move.
+var errImpostor = errors.New("another device has taken its ifindex in the pod")
 
 // Return brings the device home, wherever it is, and makes it what it was
 // before the attach, whatever the pod made of it. A device that is home and as
@@ -24,11 +29,7 @@ const moveHomeTries = 4
 func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	before := a.Before
 	if pod != nil {
-		dev, err := pod.Locate(before.Identity, a.PodIndex)
-		if err == nil {
-			err = m.moveHome(pod, dev, before)
-		}
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		if err := m.fetch(pod, a); err != nil {
 			return fmt.Errorf("return %q from the pod: %w", before.Name, err)
 		}
 	}
@@ -45,11 +46,29 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	return nil
 }
 
-// moveHome moves a device from the pod to the host. It does not rely on any
-// name that the pod had in its hands: altnames that the pod added go first,
-// since one that collides on the host would keep the device in the pod, and
-// the device travels under its recognisable name, so that it is known
-// wherever a failure leaves it.
+// fetch moves the device from the pod to the host, if it is in the pod.
+func (m *Mover) fetch(pod Namespace, a *Attachment) error {
+	var err error
+	for range moveHomeTries {
+		dev, lerr := pod.Locate(a.Before.Identity, a.PodIndex)
+		if errors.Is(lerr, ErrNotFound) {
+			return nil
+		}
+		if lerr != nil {
+			return lerr
+		}
+		err = m.moveHome(pod, dev, a.Before)
+		if !errors.Is(err, ErrNameTaken) && !errors.Is(err, ErrNotFound) && !errors.Is(err, errImpostor) {
+			return err
+		}
+	}
+	return err
+}
+
+// moveHome does not rely on any name that the pod had in its hands: altnames
+// that the pod added go first, since one that collides on the host would keep
+// the device in the pod, and the device travels under its recognisable name, so
+// that it is known wherever a failure leaves it.
 func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 	index := dev.Identity.Index
 	for _, alt := range dev.Altnames {
@@ -63,26 +82,41 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 	if err := m.renameRecognisable(pod, dev, before.Identity); err != nil {
 		return err
 	}
-	newIndex := before.Identity.Index
-	var err error
-	for range moveHomeTries {
-		err = pod.Move(index, m.Host, before.Name, newIndex)
-		switch {
-		case errors.Is(err, ErrIndexTaken):
-			newIndex = 0
-		case errors.Is(err, ErrNameTaken):
-			if _, lerr := pod.Locate(before.Identity, index); errors.Is(lerr, ErrNotFound) {
-				return nil // home, under the name it travelled with
-			}
-			if err := m.dropTakenAltnames(pod, index, before); err != nil {
-				return err
-			}
-		default:
-			return err
-		}
+	err := pod.Move(index, m.Host, before.Name, before.Identity.Index)
+	if errors.Is(err, ErrIndexTaken) {
+		err = pod.Move(index, m.Host, before.Name, 0)
 	}
-	return err
+	if errors.Is(err, ErrNameTaken) {
+		if _, lerr := pod.Locate(before.Identity, index); errors.Is(lerr, ErrNotFound) {
+			return nil // home, under the name it travelled with
+		}
+		return errors.Join(err, m.dropTakenAltnames(pod, index, before))
+	}
+	if err != nil {
+		return err
+	}
+	return m.checkArrival(pod, before)
 }
+
+// checkArrival makes sure that what has come home is ours. A device that a
+// process with a socket in the pod put in its place goes back there.
+func (m *Mover) checkArrival(pod Namespace, before Snapshot) error {
+	_, err := m.Host.Locate(before.Identity, before.Identity.Index)
+	if !errors.Is(err, ErrNotFound) {
+		return err
+	}
+	other, err := m.Host.Link(before.Name)
+	if err != nil {
+		return err
+	}
+	if err := m.Host.Move(other.Identity.Index, pod, anyName, 0); err != nil {
+		return fmt.Errorf("send back a device that came in place of %q: %w", before.Name, err)
+	}
+	return errImpostor
+}
+
+// anyName lets the kernel choose a free name, for a device that is in the way.
+const anyName = "nri%d"
 
 // renameRecognisable gives the device in the pod its recognisable name. Where
 // the pod took that name, to be in the way, the other device gives way.
@@ -95,12 +129,12 @@ func (m *Mover) renameRecognisable(pod Namespace, dev Snapshot, id Identity) err
 	if !errors.Is(err, ErrNameTaken) {
 		return err
 	}
-	squatter, err := pod.Snapshot(name)
+	squatter, err := pod.Link(name)
 	if err != nil {
 		return err
 	}
 	if squatter.Name == name {
-		err = m.rename(pod, squatter.Identity.Index, squatter.Identity.RecognisableName())
+		err = m.rename(pod, squatter.Identity.Index, anyName)
 	} else {
 		err = pod.DropAltname(squatter.Identity.Index, name)
 	}
@@ -147,13 +181,16 @@ func (m *Mover) dropTakenAltnames(pod Namespace, index int, before Snapshot) err
 // differs and goes on after an error.
 func (m *Mover) restore(dev, before Snapshot) error {
 	err := m.runAll(before.Name, m.linkSteps(dev, before))
-	// Read after the names are settled: a rename gives every IPv4 address but
-	// the first another label (inetdev_changename).
-	addrs, aerr := m.Host.Addresses(dev.Identity.Index)
-	if aerr != nil {
-		return errors.Join(err, fmt.Errorf("return %q: %w", before.Name, aerr))
+	// Read again after the names are settled: a rename gives every IPv4 address
+	// but the first another label (inetdev_changename), and sets the device
+	// down before Linux 6.2.
+	dev, rerr := m.Host.Locate(before.Identity, dev.Identity.Index)
+	if rerr == nil {
+		dev.Addresses, rerr = m.Host.Addresses(dev.Identity.Index)
 	}
-	dev.Addresses = addrs
+	if rerr != nil {
+		return errors.Join(err, fmt.Errorf("look at it again: %w", rerr))
+	}
 	return errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
 }
 
@@ -190,7 +227,9 @@ func (m *Mover) linkSteps(dev, before Snapshot) []step {
 	add(dev.TxQueueLen != before.TxQueueLen, func() error { return host.SetTxQueueLen(index, before.TxQueueLen) },
 		"set transmit queue length %d", before.TxQueueLen)
 	add(dev.Group != before.Group, func() error { return host.SetGroup(index, before.Group) }, "set group %d", before.Group)
-	add(dev.Master != before.Master, func() error { return host.SetMaster(index, before.Master) }, "set master ifindex %d", before.Master)
+	if master, ok := m.master(before); ok {
+		add(dev.Master.Index != master, func() error { return host.SetMaster(index, master) }, "set master ifindex %d", master)
+	}
 	return steps
 }
 
@@ -250,9 +289,16 @@ func (m *Mover) addressChange(have []Address, before Snapshot) (drop, put []Addr
 // renameHome gives the device its own name again. Where the host has given
 // that away, the device gets its recognisable name, if it has not got it yet.
 func (m *Mover) renameHome(dev, before Snapshot) error {
-	err := m.rename(m.Host, dev.Identity.Index, before.Name)
-	if !errors.Is(err, ErrNameTaken) {
+	// Looked up first, since a rename may set the device down to no avail.
+	taken, err := m.Host.NameTaken(before.Name)
+	if err == nil && !taken {
+		err = m.rename(m.Host, dev.Identity.Index, before.Name)
+	}
+	if err != nil && !errors.Is(err, ErrNameTaken) {
 		return err
+	}
+	if err == nil && !taken {
+		return nil
 	}
 	name := dev.Identity.RecognisableName()
 	if dev.Name != name {
@@ -261,6 +307,20 @@ func (m *Mover) renameHome(dev, before Snapshot) error {
 		}
 	}
 	return fmt.Errorf("%w, %q: the name %q is taken", ErrMisnamed, name, before.Name)
+}
+
+// master is the ifindex of the device's master, 0 for none. A master that is
+// gone is none, and no reason to keep the device.
+func (m *Mover) master(before Snapshot) (index int, ok bool) {
+	if before.Master.Index == 0 {
+		return 0, true
+	}
+	master, err := m.Host.Locate(before.Master, before.Master.Index)
+	if err != nil {
+		m.Log.Warn("the device's master is gone", "device", before.Name, "err", err)
+		return 0, false
+	}
+	return master.Identity.Index, true
 }
 
 // setMAC puts the MAC back, on a device that the driver may want to be down.

@@ -23,7 +23,7 @@ type Snapshot struct {
 	TxQueueLen int        `json:"txQueueLen"`         // IFLA_TXQLEN, packets
 	Group      int        `json:"group,omitempty"`    // IFLA_GROUP
 	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
-	Master     int        `json:"master,omitempty"`   // IFLA_MASTER, ifindex; 0 for none
+	Master     Identity   `json:"master,omitzero"`    // IFLA_MASTER; zero for none
 	Addresses  []Address  `json:"addresses,omitempty"`
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 

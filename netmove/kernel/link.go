@@ -111,7 +111,7 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 	case unix.IFLA_GROUP:
 		l.Group = int(u32(a.Value))
 	case unix.IFLA_MASTER:
-		l.Master = int(u32(a.Value))
+		l.Master.Index = int(u32(a.Value))
 	case unix.IFLA_LINK:
 		l.lower = int(u32(a.Value))
 	case unix.IFLA_LINK_NETNSID:

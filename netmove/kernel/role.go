@@ -18,12 +18,15 @@ const (
 
 // readRole fills in what the device does for the node.
 func (ns *Namespace) readRole(l *link, dir *os.File) error {
-	if l.Master != 0 {
-		master, err := ns.linkByIndex(l.Master)
+	if l.Master.Index != 0 {
+		master, err := ns.linkByIndex(l.Master.Index)
+		if err == nil {
+			err = ns.identify(&master)
+		}
 		if err != nil {
 			return fmt.Errorf("master of %q: %w", l.Name, err)
 		}
-		l.Role.PortOf = master.Name
+		l.Role.PortOf, l.Master = master.Name, master.Identity
 	}
 	var err error
 	l.Role.DefaultRoute, err = ns.defaultRouteOn(l.Name, l.Identity.Index, dir, map[int]bool{})

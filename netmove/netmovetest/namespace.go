@@ -182,7 +182,7 @@ func (ns *Namespace) transfer(d *netmove.Snapshot, target *Namespace, newIndex i
 		d.Identity.Index = target.freeIndex()
 	}
 	d.Identity.Netns = target.cookie
-	d.Flags.Up, d.Addresses, d.Master = false, nil, 0
+	d.Flags.Up, d.Addresses, d.Master = false, nil, netmove.Identity{}
 	target.devices[d.Identity.Index] = d
 }
 
@@ -269,7 +269,7 @@ func (ns *Namespace) SetGroup(index, group int) error {
 
 // SetMaster sets the master.
 func (ns *Namespace) SetMaster(index, master int) error {
-	return ns.set(index, func(d *netmove.Snapshot) { d.Master = master })
+	return ns.set(index, func(d *netmove.Snapshot) { d.Master = netmove.Identity{Index: master} })
 }
 
 // SetFlags sets every flag but Up.

@@ -272,7 +272,7 @@ func (w *World) String() string {
 func printDevice(b *strings.Builder, d *netmove.Snapshot) {
 	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
 		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
-		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master, d.Flags)
+		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master.Index, d.Flags)
 	for _, a := range d.Addresses {
 		fmt.Fprintf(b, "    %s label %q scope %d flags %#x metric %d proto %d valid %d preferred %d\n",
 			a, a.Label, a.Scope, a.Flags, a.Metric, a.Protocol, a.Valid, a.Preferred)
