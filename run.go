@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/nri-netdev/nri-netdev/config"
@@ -67,6 +68,10 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
+	inForce := c
+	if inForce == nil {
+		inForce = config.Default()
+	}
 	host, err := openHost(o.hostNetns)
 	if err != nil {
 		return err
@@ -82,7 +87,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 		return err
 	}
 	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: log}
-	p := plugin.New(mover, j, o.stateDir, c, log)
+	p := plugin.New(mover, j, o.stateDir, inForce, log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
 	return o.serve(ctx, log, p, c)
 }
@@ -137,7 +142,10 @@ func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handle
 		log.Error("no probes", "err", err)
 		return
 	}
-	s := &http.Server{Handler: h, ReadHeaderTimeout: 5 * time.Second}
+	// Descriptors are what opens pods' namespaces: no client may use them up.
+	const connections, patience = 32, 5 * time.Second
+	l = netutil.LimitListener(l, connections)
+	s := &http.Server{Handler: h, ReadTimeout: patience, WriteTimeout: patience, IdleTimeout: patience}
 	stop := context.AfterFunc(ctx, func() {
 		if err := s.Close(); err != nil {
 			log.Error("close the probes' connections", "err", err)
@@ -149,12 +157,12 @@ func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handle
 	}
 }
 
-// loadConfig reads the node config. Without a file nothing is allowed.
+// loadConfig reads the node config, nil without a file: nothing is allowed then.
 func loadConfig(log *slog.Logger, path string) (*config.NodeConfig, error) {
 	c, err := config.Load(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		log.Warn("no node config: no pod may have a device", "config", path)
-		return config.Default(), nil
+		return nil, nil
 	}
 	if err != nil {
 		return nil, withHint(fmt.Errorf("node config: %w", err), "try a config before you install it: nri-netdev check --config FILE")

@@ -33,6 +33,9 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 	}
 	p.endEarlier(pod)
 	record, err := p.begin(ctx, pod, netns, requests)
+	for tries := 1; errors.Is(err, journal.ErrStale) && tries < beginTries; tries++ {
+		record, err = p.begin(ctx, pod, netns, requests)
+	}
 	if err != nil {
 		return errors.Join(err, netns.Close())
 	}
@@ -60,6 +63,10 @@ func (p *Plugin) endEarlier(pod *api.PodSandbox) {
 		}
 	}
 }
+
+// beginTries bounds how often a decision is made again because a device has come
+// home meanwhile, which may have been seen half restored.
+const beginTries = 20
 
 // openPod opens the pod's network namespace, which must not be the host's.
 func (p *Plugin) openPod(pod *api.PodSandbox) (netmove.Namespace, error) {
@@ -93,6 +100,7 @@ func netnsPath(pod *api.PodSandbox) string {
 // the sandbox's; nothing has been touched yet.
 func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.Namespace, requests []netmove.Request) (*journal.Record, error) {
 	who := config.Pod{Namespace: pod.GetNamespace(), Name: pod.GetName(), RuntimeHandler: pod.GetRuntimeHandler()}
+	since := p.journal.Homecomings()
 	d, err := Decide(p.mover, p.journal, p.config.Load(), who, requests)
 	if err != nil {
 		return nil, err
@@ -115,7 +123,7 @@ func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.N
 		Since:   time.Now(),
 		Devices: d.Plan,
 	}
-	return record, p.journal.Begin(record)
+	return record, p.journal.Begin(record, since)
 }
 
 // move moves the devices of a record and commits it. Whatever fails, up to the
@@ -130,7 +138,7 @@ func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *jour
 	took := time.Since(began)
 	p.pace.measured(len(plan), took)
 	committed := *record
-	committed.State = journal.Attached
+	committed.State, committed.Committed = journal.Attached, true
 	err := p.journal.Put(&committed)
 	if err == nil && c.make() {
 		log.Info("devices attached", "devices", summary(plan), "took", took)

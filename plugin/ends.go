@@ -4,6 +4,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -28,6 +29,11 @@ type ends struct {
 	kernel netmove.Kernel
 	log    *slog.Logger
 
+	// visible is set when the processes of pods are known to be visible. In
+	// another pid namespace than the runtime's every namespace looks empty.
+	visible  atomic.Bool
+	warnOnce sync.Once
+
 	mu     sync.Mutex
 	absent map[string]bool // sandboxes, by the last list
 	proofs map[string]int  // sandboxes that were found empty, times in a row
@@ -35,6 +41,18 @@ type ends struct {
 
 func newEnds(kernel netmove.Kernel, log *slog.Logger) *ends {
 	return &ends{kernel: kernel, log: log, absent: map[string]bool{}, proofs: map[string]int{}}
+}
+
+// connected takes in the pid of the runtime at the other end of a connection,
+// which is 0 for a process that this one cannot see (SO_PEERCRED, unix(7)). Where
+// the runtime is visible, so are the pods' processes, its descendants.
+func (e *ends) connected(runtime int32) {
+	e.visible.Store(runtime != 0)
+	if runtime == 0 {
+		e.warnOnce.Do(func() {
+			e.log.Warn("the runtime's process cannot be seen, so the end of a pod that no hook tells is not found: run in the host's pid namespace (hostPID)")
+		})
+	}
 }
 
 // listed takes in which sandboxes the runtime has.
@@ -92,6 +110,9 @@ func (e *ends) pauseGone(r *journal.Record) bool {
 
 // empty is the proof.
 func (e *ends) empty(r *journal.Record) bool {
+	if !e.visible.Load() {
+		return false
+	}
 	occupied, err := e.kernel.Occupied(r.Netns.Inode)
 	if err != nil {
 		recordLog(e.log, r).Debug("cannot tell whether a process is left in the pod", "err", err)

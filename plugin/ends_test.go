@@ -128,6 +128,32 @@ func TestSignsOfAnEnd(t *testing.T) {
 	}
 }
 
+// Without the host's pid namespace every pod looks dead, and none is robbed.
+func TestBlindPlugin(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	n.ends.connected(0)
+	ns.Leave()
+	n.RemoveNamespace("pod-a")
+	for range 4 {
+		n.sweep()
+	}
+	if _, err := ns.Snapshot("net1"); err != nil {
+		t.Errorf("the pod was robbed: %v", err)
+	}
+	next := n.pod("b", "- name: eth1")
+	next.Uid = pod.Uid
+	if err := n.RunPodSandbox(t.Context(), next); err == nil {
+		t.Error("a new sandbox robbed the old one")
+	}
+	// A hook is proof enough.
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if len(n.records(t)) > 0 {
+		t.Error("the device did not come home")
+	}
+}
+
 // forgetPause makes the records those of a runtime that tells no pid.
 func (n *node) forgetPause(t *testing.T) {
 	t.Helper()
@@ -149,8 +175,9 @@ func TestPathsAreNotTrusted(t *testing.T) {
 	if err := n.Pin(other, n.holds.path(pod.Id)); err != nil {
 		t.Fatal(err)
 	}
-	if got, done := n.holds.namespace(r); got != nil {
-		t.Errorf("a foreign namespace is taken for the pod's: %v", done())
+	got, done, err := n.holds.namespace(r)
+	if err != nil || got != nil {
+		t.Errorf("a foreign namespace is taken for the pod's: %v, %v", err, done())
 	}
 	// By the time of the return the right one is there again.
 	if err := n.Pin(ns, n.holds.path(pod.Id)); err != nil {
@@ -287,7 +314,9 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		n.RemoveNamespace("pod-a")
 		n.start(t, allowAll)
 		n.Recover()
-		n.sweep()
+		for range 1 + missesOfALoss {
+			n.sweep()
+		}
 		n.host.Remove("net1")
 		// The virtual device died with the namespace, and is on record.
 		r, ok := n.journal.Get(pod.Id)

@@ -35,6 +35,7 @@ func (p *Plugin) giveBack(sandbox string, why reason) {
 	// The return does not depend on this being written: a full disk must not
 	// keep a device in a dead pod.
 	g.setState(journal.Returning)
+	g.left.Devices = nil
 	g.run(record.Devices)
 }
 
@@ -59,6 +60,10 @@ func (p *Plugin) giveBackOne(sandbox string, id netmove.Identity, why reason) {
 	}
 	g.run(one)
 }
+
+// missesOfALoss is how often in a row a device is looked for in vain before it
+// counts as lost. Until then its namespace stays pinned.
+const missesOfALoss = 3
 
 // giving is one return of devices of a sandbox.
 type giving struct {
@@ -102,13 +107,20 @@ func (g *giving) setState(s journal.State) {
 // all returns the devices, last one first, and tells the names of those that
 // are done with. The others are what is left.
 func (g *giving) all(devices []netmove.Attachment) (done []string) {
-	netns, closeNetns := g.holds.namespace(&g.left)
-	if netns == nil {
+	netns, closeNetns, err := g.holds.namespace(&g.left)
+	if err != nil {
+		g.away = true
+		if g.told.anew(g.left.Sandbox, err.Error()) {
+			g.log.Error("cannot open the pod's network namespace", "err", err)
+		}
+		g.left.Devices = append(slices.Clone(g.left.Devices), devices...)
+		return nil
+	}
+	if netns == nil && g.told.anew(g.left.Sandbox, "gone") {
 		g.log.Warn("the pod's network namespace is gone", "netns", g.left.Netns.Path)
 	}
 	left := slices.Clone(g.left.Devices)
 	for _, a := range slices.Backward(devices) {
-		left = slices.DeleteFunc(left, func(b netmove.Attachment) bool { return a.Before.Identity.Same(b.Before.Identity) })
 		if g.one(netns, a) {
 			done = append(done, a.Before.Name)
 		} else {
@@ -123,7 +135,7 @@ func (g *giving) all(devices []netmove.Attachment) (done []string) {
 // one returns one device and reports whether that is done with.
 func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	back := a
-	if g.config.Load().OnReturn == config.Down {
+	if g.left.Committed && g.config.Load().OnReturn == config.Down {
 		back.Before.Flags.Up, back.Before.Addresses = false, nil
 	}
 	device := a.Before.Identity.RecognisableName()
@@ -131,9 +143,14 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	switch {
 	case err == nil:
 		g.told.forget(device)
+		g.misses.forget(device)
 		return true
+	case errors.Is(err, netmove.ErrLost) && g.misses.add(device) < missesOfALoss:
+		g.away = true
+		return false
 	case errors.Is(err, netmove.ErrLost):
 		g.told.forget(device)
+		g.misses.forget(device)
 		g.log.Error("device is lost", "device", a.Before.Name, "err", err)
 		g.left.Lost = append(g.left.Lost, a)
 		return true

@@ -61,28 +61,35 @@ func (h *holds) release(sandbox string) error {
 }
 
 // namespace opens the namespace of a record, by its pin or by the runtime's
-// path, and nil when it cannot be reached. No path is trusted before the
-// cookie shows what is there. done closes what was opened.
-func (h *holds) namespace(r *journal.Record) (ns netmove.Namespace, done func() error) {
+// path, and nil when it is gone. No path is trusted before the cookie shows
+// what is there. done closes what was opened. An error means that it is not
+// known whether it is gone.
+func (h *holds) namespace(r *journal.Record) (ns netmove.Namespace, done func() error, err error) {
+	nothing := func() error { return nil }
 	h.mu.Lock()
 	ns, ok := h.open[r.Sandbox]
 	h.mu.Unlock()
 	if ok {
-		return ns, func() error { return nil }
+		return ns, nothing, nil
 	}
+	var errs []error
 	for _, path := range []string{h.path(r.Sandbox), r.Netns.Path} {
 		ns, err := h.kernel.OpenNamespace(path)
+		if errors.Is(err, netmove.ErrNotFound) || errors.Is(err, netmove.ErrNotNamespace) {
+			continue
+		}
 		if err != nil {
+			errs = append(errs, err)
 			continue
 		}
 		if ns.Cookie() == r.Netns.Cookie {
-			return ns, ns.Close
+			return ns, ns.Close, nil
 		}
 		if err := ns.Close(); err != nil {
 			h.log.Error("close a network namespace", "netns", path, "err", err)
 		}
 	}
-	return nil, func() error { return nil }
+	return nil, nothing, errors.Join(errs...)
 }
 
 // pinned reports whether the sandbox's pin is in place.
@@ -99,9 +106,9 @@ func (h *holds) renew(r *journal.Record) error {
 	if open || h.pinned(r) {
 		return nil
 	}
-	ns, done := h.namespace(r)
+	ns, done, err := h.namespace(r)
 	if ns == nil {
-		return nil
+		return err
 	}
 	kept, err := h.hold(r.Sandbox, ns)
 	if kept {
@@ -111,7 +118,7 @@ func (h *holds) renew(r *journal.Record) error {
 }
 
 // clean removes pins of sandboxes that have no record, left by a crash between
-// the two.
+// the two. A sandbox whose record could not be read may need its pin.
 func (h *holds) clean(j *journal.Journal) error {
 	entries, err := os.ReadDir(h.folder)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -122,7 +129,7 @@ func (h *holds) clean(j *journal.Journal) error {
 	}
 	var errs []error
 	for _, e := range entries {
-		if _, ok := j.Get(e.Name()); !ok {
+		if _, ok := j.Get(e.Name()); !ok && !j.WasSetAside(e.Name()) {
 			errs = append(errs, h.kernel.Unpin(h.path(e.Name())))
 		}
 	}

@@ -34,6 +34,9 @@ func (p *pace) fits(devices int, left time.Duration) error {
 	if need <= left {
 		return nil
 	}
+	// Who is refused measures nothing: without this, one slow moment would
+	// keep pods with many devices out for good.
+	p.measured(1, firstGuess)
 	return fmt.Errorf("moving %d devices takes about %v on this node and the runtime leaves %v for it: ask for fewer, or raise the runtime's NRI request time-out",
 		devices, need.Round(time.Millisecond), left.Round(time.Millisecond))
 }

@@ -38,6 +38,7 @@ type Plugin struct {
 	populated populated
 	pace      pace
 	told      told
+	misses    misses
 	working   sync.WaitGroup // work that goes on behind a hook
 	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
 	ready     atomic.Bool    // registered with the runtime

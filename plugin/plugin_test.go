@@ -67,6 +67,7 @@ func (n *node) start(t *testing.T, text string) {
 	}
 	log := slog.New(slog.DiscardHandler)
 	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, n.state, c, log)
+	n.ends.connected(1)
 }
 
 // pod makes a sandbox with a namespace of its own.

@@ -8,6 +8,8 @@ import (
 	"math/rand/v2"
 	"net"
 	"os"
+	"strconv"
+	"syscall"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -91,6 +93,7 @@ func (p *Plugin) finish() {
 type session struct {
 	*Plugin
 	stub       stub.Stub
+	policy     *api.FailurePolicy // the stub reads it after Configure
 	configured chan struct{}
 }
 
@@ -106,6 +109,7 @@ func (s *session) Configure(_ context.Context, text, runtime, version string) (a
 		s.handedOver.Store(true)
 		s.config.Store(c)
 	}
+	s.setPolicy()
 	s.timeout.Store(int64(s.stub.RequestTimeout()))
 	s.log.Info("registered", "runtime", runtime, "version", version, "nri", s.stub.RuntimeNRIVersion(),
 		"requestTimeout", s.stub.RequestTimeout())
@@ -114,11 +118,16 @@ func (s *session) Configure(_ context.Context, text, runtime, version string) (a
 	return 0, nil
 }
 
+func (s *session) setPolicy() {
+	c := s.config.Load().FailurePolicy
+	s.policy.FailRequest, s.policy.KeepConnected = c.FailRequest, c.KeepConnected
+}
+
 // serveOnce serves one connection, until it is lost.
 func (p *Plugin) serveOnce(ctx context.Context, r Registration) error {
 	defer p.ready.Store(false)
-	s := &session{Plugin: p, configured: make(chan struct{})}
-	conn, opts, err := p.connect(ctx, r)
+	s := &session{Plugin: p, policy: &api.FailurePolicy{}, configured: make(chan struct{})}
+	conn, opts, err := s.connect(ctx, r)
 	if err != nil {
 		return err
 	}
@@ -151,23 +160,45 @@ func lost(err error) error {
 
 // connect gives the options for the stub, and the connection unless the
 // runtime made it.
-func (p *Plugin) connect(ctx context.Context, r Registration) (net.Conn, []stub.Option, error) {
-	policy := p.config.Load().FailurePolicy
+func (s *session) connect(ctx context.Context, r Registration) (net.Conn, []stub.Option, error) {
 	opts := []stub.Option{
-		stub.WithLogger(stubLogger{p.log}),
+		stub.WithLogger(stubLogger{s.log}),
 		// The stub ends the process when the connection is lost, unless told
 		// what to do.
 		stub.WithOnClose(func() {}),
-		stub.WithFailurePolicy(&api.FailurePolicy{FailRequest: policy.FailRequest, KeepConnected: policy.KeepConnected}),
+		stub.WithFailurePolicy(s.policy),
 	}
 	if Launched() {
-		return nil, opts, nil
+		fd, err := strconv.Atoi(os.Getenv(api.PluginSocketEnvVar))
+		if err != nil {
+			return nil, nil, fmt.Errorf("%s: %w", api.PluginSocketEnvVar, err)
+		}
+		return nil, opts, s.seePeer(fd)
 	}
 	conn, err := (&net.Dialer{}).DialContext(ctx, "unix", r.Socket)
 	if err != nil {
 		return nil, nil, err
 	}
+	raw, err := conn.(*net.UnixConn).SyscallConn()
+	if err == nil {
+		var perr error
+		err = raw.Control(func(fd uintptr) { perr = s.seePeer(int(fd)) })
+		err = errors.Join(err, perr)
+	}
+	if err != nil {
+		return nil, nil, errors.Join(err, conn.Close())
+	}
 	return conn, append(opts, stub.WithPluginName(r.Name), stub.WithPluginIdx(r.Index), stub.WithConnection(conn)), nil
+}
+
+// seePeer finds out whether the process at the other end is visible.
+func (p *Plugin) seePeer(fd int) error {
+	peer, err := syscall.GetsockoptUcred(fd, syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+	if err != nil {
+		return fmt.Errorf("SO_PEERCRED: %w", err)
+	}
+	p.ends.connected(peer.Pid)
+	return nil
 }
 
 // stubLogger passes on what the NRI library says. Most of it is detail.

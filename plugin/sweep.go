@@ -77,7 +77,18 @@ func (p *Plugin) watch(r *journal.Record) {
 			p.giveBackOne(r.Sandbox, a.Before.Identity, strayed)
 		}
 	}
-	if err := p.holds.renew(r); err != nil && p.told.anew(r.Sandbox, err.Error()) {
+	p.tend(r.Sandbox)
+}
+
+// tend keeps the sandbox's pin in place. The record may have changed since the
+// sweep began.
+func (p *Plugin) tend(sandbox string) {
+	defer p.locks.lock(sandbox)()
+	r, ok := p.journal.Get(sandbox)
+	if !ok || r.State != journal.Attached {
+		return
+	}
+	if err := p.holds.renew(r); err != nil && p.told.anew(sandbox, err.Error()) {
 		recordLog(p.log, r).Error("cannot pin the pod's network namespace again", "err", err)
 	}
 }
@@ -113,6 +124,29 @@ func (p *Plugin) watchLost(r *journal.Record) {
 	if err := p.journal.Remove(r.Sandbox); err != nil {
 		recordLog(p.log, r).Error("cannot remove the record of lost devices", "err", err)
 	}
+}
+
+// misses counts by how many looks in a row a device was not found. The zero
+// value is ready.
+type misses struct {
+	mu    sync.Mutex
+	count map[string]int
+}
+
+func (m *misses) add(device string) int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.count == nil {
+		m.count = map[string]int{}
+	}
+	m.count[device]++
+	return m.count[device]
+}
+
+func (m *misses) forget(device string) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.count, device)
 }
 
 // told remembers the last problem that was logged of each thing. The zero

@@ -28,7 +28,10 @@ const (
 // is changed once it is in the journal. Reading takes no lock.
 type Journal struct {
 	folder string
+	aside  string // where files go that are no records
 	bootID string
+
+	homecomings atomic.Uint64
 
 	mu      sync.Mutex // held by writers
 	records atomic.Pointer[map[string]*Record]
@@ -38,7 +41,7 @@ type Journal struct {
 // it. Files that are no record of this boot are moved to the folder set-aside
 // beside the records, and told in problems; they are not an error.
 func Open(state, bootID string) (j *Journal, problems []error, err error) {
-	j = &Journal{folder: filepath.Join(state, recordsFolder), bootID: bootID}
+	j = &Journal{folder: filepath.Join(state, recordsFolder), aside: filepath.Join(state, setAsideFolder), bootID: bootID}
 	j.records.Store(&map[string]*Record{})
 	if err := os.MkdirAll(j.folder, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
@@ -55,7 +58,7 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 		}
 		r, err := j.read(e.Name())
 		if err != nil {
-			problems = append(problems, errors.Join(err, j.setAside(state, e.Name())))
+			problems = append(problems, errors.Join(err, j.setAside(e.Name())))
 			continue
 		}
 		records[r.Sandbox] = r
@@ -85,12 +88,18 @@ func (j *Journal) read(name string) (*Record, error) {
 	return r, nil
 }
 
-func (j *Journal) setAside(state, name string) error {
-	aside := filepath.Join(state, setAsideFolder)
-	if err := os.MkdirAll(aside, 0o700); err != nil {
+func (j *Journal) setAside(name string) error {
+	if err := os.MkdirAll(j.aside, 0o700); err != nil {
 		return err
 	}
-	return os.Rename(filepath.Join(j.folder, name), filepath.Join(aside, name))
+	return os.Rename(filepath.Join(j.folder, name), filepath.Join(j.aside, name))
+}
+
+// WasSetAside reports whether a file for that sandbox was set aside: what it
+// said of the sandbox is not known, and may still be so.
+func (j *Journal) WasSetAside(sandbox string) bool {
+	_, err := os.Lstat(filepath.Join(j.aside, sandbox+suffix))
+	return err == nil
 }
 
 // Get returns a sandbox's record.
@@ -122,11 +131,23 @@ func (j *Journal) Find(name string) (netmove.Snapshot, Pod, bool) {
 	return netmove.Snapshot{}, Pod{}, false
 }
 
-// Begin writes a new record and thereby claims its devices. The error is an
-// *InUseError when another sandbox has one of them.
-func (j *Journal) Begin(r *Record) error {
+// ErrStale means that a device has come home since the caller looked at it.
+var ErrStale = errors.New("a device has come home meanwhile")
+
+// Homecomings counts the records that were changed or removed. What was read
+// of a device is good as long as the count is what it was before.
+func (j *Journal) Homecomings() uint64 { return j.homecomings.Load() }
+
+// Begin writes a new record and thereby claims its devices. since is what
+// Homecomings was before the devices were looked at. The error is an
+// *InUseError when another sandbox has one of them, and ErrStale when one may
+// have been on its way home while it was looked at.
+func (j *Journal) Begin(r *Record, since uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
+	if j.homecomings.Load() != since {
+		return ErrStale
+	}
 	if _, ok := j.Get(r.Sandbox); ok {
 		return fmt.Errorf("sandbox %s has devices already", r.Sandbox)
 	}
@@ -137,39 +158,47 @@ func (j *Journal) Begin(r *Record) error {
 			}
 		}
 	}
-	if err := j.put(r); err != nil {
+	c := j.own(r)
+	if err := j.write(c); err != nil {
 		return errors.Join(err, j.remove(r.Sandbox))
 	}
+	j.swap(func(records map[string]*Record) { records[c.Sandbox] = c })
 	return nil
 }
 
-// Put writes a record again, with what has changed in it.
+// Put writes a record again, with what has changed in it. The change counts
+// for this process also when it cannot be written.
 func (j *Journal) Put(r *Record) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	return j.put(r)
+	c := j.own(r)
+	err := j.write(c)
+	j.swap(func(records map[string]*Record) { records[c.Sandbox] = c })
+	j.homecomings.Add(1)
+	return err
 }
 
-func (j *Journal) put(r *Record) error {
+// own is the journal's own copy of a record.
+func (j *Journal) own(r *Record) *Record {
 	c := *r
 	c.Version, c.BootID = version, j.bootID
 	c.Devices, c.Lost = slices.Clone(r.Devices), slices.Clone(r.Lost)
-	path, err := j.path(c.Sandbox)
+	return &c
+}
+
+func (j *Journal) write(r *Record) error {
+	path, err := j.path(r.Sandbox)
 	if err != nil {
 		return err
 	}
-	data, err := json.MarshalIndent(&c, "", "  ")
+	data, err := json.MarshalIndent(r, "", "  ")
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if err := renameio.WriteFile(path, append(data, '\n'), 0o600); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if err := j.sync(); err != nil {
-		return err
-	}
-	j.swap(func(records map[string]*Record) { records[c.Sandbox] = &c })
-	return nil
+	return j.sync()
 }
 
 // Remove removes a sandbox's record, which need not exist.
@@ -188,6 +217,7 @@ func (j *Journal) remove(sandbox string) error {
 		return fmt.Errorf("journal: %w", err)
 	}
 	j.swap(func(records map[string]*Record) { delete(records, sandbox) })
+	j.homecomings.Add(1)
 	return j.sync()
 }
 

@@ -60,7 +60,7 @@ func TestRoundTrip(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
 	want := record("a", 1000)
-	if err := j.Begin(want); err != nil {
+	if err := j.Begin(want, j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
 	want.State = Attached
@@ -96,7 +96,7 @@ func TestRoundTrip(t *testing.T) {
 func TestRecordIsAValue(t *testing.T) {
 	j, _ := open(t, t.TempDir())
 	r := record("a", 1000)
-	if err := j.Begin(r); err != nil {
+	if err := j.Begin(r, j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
 	r.State, r.Devices[0].PodIndex = Attached, 99
@@ -108,30 +108,90 @@ func TestRecordIsAValue(t *testing.T) {
 
 func TestClaims(t *testing.T) {
 	j, _ := open(t, t.TempDir())
-	if err := j.Begin(record("a", 1000, 1001)); err != nil {
+	if err := j.Begin(record("a", 1000, 1001), j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
 	var inUse *InUseError
-	if err := j.Begin(record("b", 1002, 1001)); !errors.As(err, &inUse) || err.Error() != `device "eth1" is in use by pod default/pod-a` {
+	if err := j.Begin(record("b", 1002, 1001), j.Homecomings()); !errors.As(err, &inUse) || err.Error() != `device "eth1" is in use by pod default/pod-a` {
 		t.Errorf("error is %v", err)
 	}
 	if _, ok := j.Get("b"); ok {
 		t.Error("a refused record is in the journal")
 	}
-	if err := j.Begin(record("a", 1003)); err == nil {
+	if err := j.Begin(record("a", 1003), j.Homecomings()); err == nil {
 		t.Error("a sandbox began twice")
 	}
 	if err := j.Remove("a"); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Begin(record("b", 1002, 1001)); err != nil {
+	if err := j.Begin(record("b", 1002, 1001), j.Homecomings()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A device that came home between the look at it and the claim may have been
+// seen half restored.
+func TestStaleLook(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	look := j.Homecomings()
+	if err := j.Remove("a"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Begin(record("b", 1000), look); !errors.Is(err, ErrStale) {
+		t.Errorf("error is %v, want ErrStale", err)
+	}
+	if err := j.Begin(record("b", 1000), j.Homecomings()); err != nil {
+		t.Error(err)
+	}
+}
+
+// Lost hardware is nobody's until it was restored.
+func TestLostIsClaimed(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	r := record("a", 1000)
+	if err := j.Begin(r, j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	r.State, r.Lost, r.Devices = Lost, r.Devices, nil
+	if err := j.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	var inUse *InUseError
+	if err := j.Begin(record("b", 1000), j.Homecomings()); !errors.As(err, &inUse) {
+		t.Errorf("error is %v", err)
+	}
+	if _, _, ok := j.Find("eth1"); ok {
+		t.Error("the name of a lost device is not free")
+	}
+}
+
+// A change that cannot be written counts for this process.
+func TestPutUnwritable(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	r := record("a", 1000)
+	if err := j.Begin(r, j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	folder := filepath.Join(state, recordsFolder)
+	if err := os.Rename(folder, folder+"-"); err != nil {
+		t.Fatal(err)
+	}
+	r.State = Returning
+	if err := j.Put(r); err == nil {
+		t.Error("no error")
+	}
+	if got, _ := j.Get("a"); got.State != Returning {
+		t.Errorf("state is %q", got.State)
 	}
 }
 
 func TestFind(t *testing.T) {
 	j, _ := open(t, t.TempDir())
-	if err := j.Begin(record("a", 1000)); err != nil {
+	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"eth1": true, "enp2s0": true, "net1": false} {
@@ -147,7 +207,7 @@ func TestFind(t *testing.T) {
 func TestSetAside(t *testing.T) {
 	state := t.TempDir()
 	j, _ := open(t, state)
-	if err := j.Begin(record("good", 1000)); err != nil {
+	if err := j.Begin(record("good", 1000), j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
 	good, err := os.ReadFile(filepath.Join(state, recordsFolder, "good.json"))
@@ -203,7 +263,7 @@ func TestSetAside(t *testing.T) {
 func TestBadSandboxID(t *testing.T) {
 	j, _ := open(t, t.TempDir())
 	for _, id := range []string{"", ".", "..", "../x", "a/b", ".hidden", "a\x00"} {
-		if err := j.Begin(record(id, 1000)); err == nil {
+		if err := j.Begin(record(id, 1000), j.Homecomings()); err == nil {
 			t.Errorf("sandbox id %q is accepted", id)
 		}
 	}
@@ -217,13 +277,13 @@ func TestUnwritable(t *testing.T) {
 	if err := os.Rename(folder, folder+"-"); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Begin(record("a", 1000)); err == nil {
+	if err := j.Begin(record("a", 1000), j.Homecomings()); err == nil {
 		t.Error("no error")
 	}
 	if err := os.Rename(folder+"-", folder); err != nil {
 		t.Fatal(err)
 	}
-	if err := j.Begin(record("b", 1000)); err != nil {
+	if err := j.Begin(record("b", 1000), j.Homecomings()); err != nil {
 		t.Error(err)
 	}
 }

@@ -58,6 +58,9 @@ type Record struct {
 	State   State     `json:"state"`
 	Since   time.Time `json:"since"` // when the attach began
 
+	// Committed is set when the attach was completed.
+	Committed bool `json:"committed,omitempty"`
+
 	Devices []netmove.Attachment `json:"devices"`
 
 	// Lost are devices that the sandbox had and that exist no more: deleted by
@@ -86,9 +89,11 @@ type Netns struct {
 	Pause  int    `json:"pause,omitempty"` // pid of the pause process; 0: not told
 }
 
-// holds reports whether the record has the device with that identity.
+// holds reports whether the record has the device with that identity. Lost
+// hardware counts: when it is there again, it has to be restored first.
 func (r *Record) holds(id netmove.Identity) bool {
-	return slices.ContainsFunc(r.Devices, func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
+	same := func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) }
+	return slices.ContainsFunc(r.Devices, same) || slices.ContainsFunc(r.Lost, same)
 }
 
 // InUseError tells that another sandbox has the device.
