@@ -300,6 +300,7 @@ func TestImpostor(t *testing.T) {
 	if got := f.host.Link(t, "eth2"); !strings.Contains(got, "10.1.2.1/24") {
 		t.Errorf("eth2 is not home as it was:\n%s", got)
 	}
+	f.eventually(t, "record of the loss", func() bool { return f.recordState() == "lost" })
 	f.plugin.waitFor(t, f, "device is lost")
 	record, err := os.ReadFile(f.Path("/run/nri-netdev/sandboxes/" + s.ID + ".json"))
 	if err != nil || !strings.Contains(string(record), `"state": "lost"`) || strings.Contains(string(record), "eth2") {
