@@ -41,10 +41,13 @@
 //
 //  1. altnames that the pod added go: one of them may be taken on the host,
 //     which would keep the device in the pod
-//  2. it gets its recognisable name, which nobody else has
-//  3. it moves home, under its host name, to its old index if that is free
-//  4. name, altnames, alias, MAC, MTU, queue length, group, master
-//  5. flags and addresses, and up if it was up
+//  2. devices that the pod built on it go
+//  3. it gets its recognisable name, which nobody else has
+//  4. it moves home, under its host name, to its old index if that is free;
+//     what comes home in its place goes back
+//  5. name, altnames, alias, MAC, MTU, queue length, group, master
+//  6. XDP programs of the pod's go; while one cannot, the device stays down
+//  7. flags and addresses, and up if it was up
 //
 // If its name is taken on the host the kernel fails after the move, and the
 // device is home under its recognisable name; a later Return renames it.

@@ -119,6 +119,17 @@ type Namespace interface {
 	AddAltname(index int, name string) error
 	DropAltname(index int, name string) error
 
+	// Uppers reads the devices of the namespace that are built on the device,
+	// but not its master, without addresses and role.
+	Uppers(index int) ([]Snapshot, error)
+
+	// Delete deletes a device. Error: ErrNotFound.
+	Delete(index int) error
+
+	// DetachXDP takes the programs of the modes off the device whose id is not
+	// 0. A program that a BPF link holds stays, which is an error.
+	DetachXDP(index int, modes XDP) error
+
 	SetMTU(index, mtu int) error
 	SetMAC(index int, mac MAC) error // Error: ErrBusy
 	SetAlias(index int, alias string) error

@@ -440,3 +440,65 @@ func TestTimedAddressesComeBackWithWhatIsLeft(t *testing.T) {
 		}
 	}
 }
+
+// The pod builds a device on ours and attaches programs; the host had a device
+// on it and a program of its own.
+func TestReturnIsStripped(t *testing.T) {
+	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
+		for n := 1; ; n++ {
+			f := newFixture()
+			eth1, err := f.host.Link("eth1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.host.AttachXDP(eth1.Identity.Index, netmove.XDP{Driver: 7})
+			before := f.String()
+			plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+				t.Fatal(err)
+			}
+			f.pod.AddUpper(plan[0].PodIndex, netmove.Snapshot{Name: "mac1"})
+			f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Driver: 7, Generic: 66})
+			f.Fail(n, when)
+			err = f.mover.Return(f.pod, &plan[0])
+			calls := f.Calls()
+			f.Fail(0, netmovetest.Never)
+			f.returnAll(t, plan)
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("step %d failed, error %v: the world differs (-want +got):\n%s", n, err, diff)
+			}
+			if calls < n || when == netmovetest.Never {
+				break
+			}
+		}
+	}
+}
+
+// A program that cannot be removed keeps the device down and without addresses,
+// until it can.
+func TestReturnTainted(t *testing.T) {
+	f := newFixture()
+	before := f.String()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Generic: 66})
+	inode := plan[0].Before.Identity.Inode
+	f.HoldXDP(inode, true)
+	for range 2 {
+		err := f.mover.Return(f.pod, &plan[0])
+		if !errors.Is(err, netmove.ErrTainted) || !errors.Is(err, netmove.ErrDiffers) {
+			t.Errorf("error is %v", err)
+		}
+		home, err := f.host.Snapshot("eth1")
+		if err != nil || home.Flags.Up || len(home.Addresses) > 0 {
+			t.Errorf("at home it is %+v, %v", home, err)
+		}
+	}
+	f.HoldXDP(inode, false)
+	f.returnAll(t, plan)
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}

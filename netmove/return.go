@@ -79,6 +79,9 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 			return fmt.Errorf("drop altname %q: %w", alt, err)
 		}
 	}
+	if err := strip(pod, dev, before); err != nil {
+		return err
+	}
 	if err := m.renameRecognisable(pod, dev, before.Identity); err != nil {
 		return err
 	}
@@ -190,6 +193,9 @@ func (m *Mover) restore(dev, before Snapshot) error {
 	}
 	if rerr != nil {
 		return errors.Join(err, fmt.Errorf("look at it again: %w", rerr))
+	}
+	if derr := m.detach(dev, before); derr != nil {
+		return errors.Join(err, derr, m.seal(dev))
 	}
 	return errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
 }

@@ -25,7 +25,9 @@ type Snapshot struct {
 	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
 	Master     Identity   `json:"master,omitzero"`    // IFLA_MASTER; zero for none
 	Addresses  []Address  `json:"addresses,omitempty"`
-	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
+	XDP        XDP        `json:"xdp,omitzero"`     // IFLA_XDP
+	Uppers     []Identity `json:"uppers,omitempty"` // devices of the namespace built on it, but its master
+	TakenAt    BootOffset `json:"takenAt"`          // when Addresses were read: their lifetimes count from here
 
 	// Loss is the state of the device that a move loses and Return does not
 	// put back, such as LossQdisc. Like Role, it is for the decision only.

@@ -126,6 +126,8 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 		l.Role.Immovable = len(a.Value) == 1 && a.Value[0] != 0
 	case unix.IFLA_LINKINFO:
 		return l.setKind(a.Value)
+	case unix.IFLA_XDP:
+		return l.setXDP(a.Value)
 	case unix.IFLA_PROP_LIST:
 		return l.setAltnames(a.Value)
 	}

@@ -22,6 +22,13 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	l.TakenAt = Linux{}.Now()
+	above, err := ns.Uppers(l.Identity.Index)
+	if err != nil {
+		return netmove.Snapshot{}, err
+	}
+	for _, u := range above {
+		l.Uppers = append(l.Uppers, u.Identity)
+	}
 	if l.Loss, err = ns.loss(l.Identity.Index); err != nil {
 		return netmove.Snapshot{}, err
 	}

@@ -40,6 +40,7 @@ type World struct {
 	namespaces map[string]*Namespace // by path; a pin is one more path
 	all        []*Namespace          // those without a path, too
 	cookies    uint64
+	held       map[uint64]bool // inodes of devices whose programs a BPF link holds
 	inodes     uint64
 	now        time.Duration
 
@@ -270,6 +271,9 @@ func (w *World) String() string {
 }
 
 func printDevice(b *strings.Builder, d *netmove.Snapshot) {
+	if d.XDP != (netmove.XDP{}) {
+		fmt.Fprintf(b, "  %s has XDP %+v\n", d.Name, d.XDP)
+	}
 	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
 		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
 		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master.Index, d.Flags)
