@@ -48,6 +48,10 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 // ctx is looked at before every step. The undo does not depend on it.
 func (m *Mover) Attach(ctx context.Context, pod Namespace, plan Plan) error {
 	for i := range plan {
+		// A device that somebody else has changed meanwhile is left to them.
+		if err := m.unchanged(&plan[i]); err != nil {
+			return errors.Join(err, m.Undo(pod, plan[:i]))
+		}
 		if err := m.attach(ctx, pod, &plan[i]); err != nil {
 			return errors.Join(err, m.Undo(pod, plan[:i+1]))
 		}
@@ -102,9 +106,6 @@ func (m *Mover) attach(ctx context.Context, pod Namespace, a *Attachment) error 
 
 // moveIn is the move itself, under the guard.
 func (m *Mover) moveIn(pod Namespace, a *Attachment) error {
-	if err := m.unchanged(a); err != nil {
-		return err
-	}
 	if err := guard(pod, a); err != nil {
 		return &StepError{Device: a.Before.Name, Step: "guard its name in the pod", Err: err}
 	}

@@ -319,8 +319,8 @@ func TestDeviceChangedAfterPlan(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `it is "mgmt0"`) {
 			t.Errorf("error is %v", err)
 		}
-		if _, err := f.pod.Snapshot("eth2"); !errors.Is(err, netmove.ErrNotFound) {
-			t.Errorf("the device went to the pod, %v", err)
+		if dev, err := f.host.Link("mgmt0"); err != nil || dev.Identity.Index != index {
+			t.Errorf("the device is %+v, %v", dev, err)
 		}
 	})
 }
