@@ -55,7 +55,7 @@ var (
 	_ stub.RunPodInterface      = (*Plugin)(nil)
 	_ stub.StopPodInterface     = (*Plugin)(nil)
 	_ stub.RemovePodInterface   = (*Plugin)(nil)
-	_ stub.ConfigureInterface   = (*session)(nil)
+	_ stub.ConfigureInterface   = (*connection)(nil)
 )
 
 // New makes a plugin that moves devices with mover, keeps its records in j and

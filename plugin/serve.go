@@ -89,8 +89,8 @@ func (p *Plugin) finish() {
 	}
 }
 
-// session is one connection to the runtime, and the plugin behind it.
-type session struct {
+// connection is one to the runtime, and the plugin behind it.
+type connection struct {
 	*Plugin
 	stub       stub.Stub
 	policy     *api.FailurePolicy // the stub reads it after Configure
@@ -99,7 +99,7 @@ type session struct {
 
 // Configure takes the node config that a runtime hands to plugins it launches
 // itself; an external plugin gets "". The events are those of the hooks.
-func (s *session) Configure(_ context.Context, text, runtime, version string) (api.EventMask, error) {
+func (s *connection) Configure(_ context.Context, text, runtime, version string) (api.EventMask, error) {
 	if text != "" {
 		c, err := config.Parse([]byte(text))
 		if err != nil {
@@ -118,7 +118,7 @@ func (s *session) Configure(_ context.Context, text, runtime, version string) (a
 	return 0, nil
 }
 
-func (s *session) setPolicy() {
+func (s *connection) setPolicy() {
 	c := s.config.Load().FailurePolicy
 	s.policy.FailRequest, s.policy.KeepConnected = c.FailRequest, c.KeepConnected
 }
@@ -126,7 +126,7 @@ func (s *session) setPolicy() {
 // serveOnce serves one connection, until it is lost.
 func (p *Plugin) serveOnce(ctx context.Context, r Registration) error {
 	defer p.ready.Store(false)
-	s := &session{Plugin: p, policy: &api.FailurePolicy{}, configured: make(chan struct{})}
+	s := &connection{Plugin: p, policy: &api.FailurePolicy{}, configured: make(chan struct{})}
 	conn, opts, err := s.connect(ctx, r)
 	if err != nil {
 		return err
@@ -160,7 +160,7 @@ func lost(err error) error {
 
 // connect gives the options for the stub, and the connection unless the
 // runtime made it.
-func (s *session) connect(ctx context.Context, r Registration) (net.Conn, []stub.Option, error) {
+func (s *connection) connect(ctx context.Context, r Registration) (net.Conn, []stub.Option, error) {
 	opts := []stub.Option{
 		stub.WithLogger(stubLogger{s.log}),
 		// The stub ends the process when the connection is lost, unless told

@@ -278,7 +278,7 @@ func TestShortTimeout(t *testing.T) {
 // A node config that the runtime hands over counts, the file's does not.
 func TestConfigFromTheRuntime(t *testing.T) {
 	n := newNode(t, allowAll)
-	s := &session{Plugin: n.Plugin, policy: &api.FailurePolicy{}, configured: make(chan struct{}), stub: fakeStub{}}
+	s := &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}, configured: make(chan struct{}), stub: fakeStub{}}
 	if _, err := s.Configure(t.Context(), "kind: Nonsense", "test", "v1"); err == nil {
 		t.Error("a bad config is accepted")
 	}
