@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -54,4 +55,62 @@ func TestPluginAwayAtTheFirstContainer(t *testing.T) {
 	}
 	f.end(t, s)
 	f.asBefore(t, before)
+}
+
+// The plugin is stopped for longer than the runtime waits, and reads the
+// request when the runtime has given up on it. The pod has its device before its
+// first container, or gets none, and in the end the device is home.
+func TestPluginStalls(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.devices(t, 1)
+	before := f.world(t)
+	if err := f.plugin.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
+	if err := f.plugin.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, "second registration", func() bool { return strings.Count(f.plugin.logs.String(), "msg=registered") == 2 })
+	_, err := s.RunContainer(t.Context(), "main")
+	got := ns.Link(t, "net1")
+	if has := strings.Contains(got, "10.1.1.1/24"); has != (err == nil) {
+		t.Errorf("the container: %v, the device:\n%s", err, got)
+	}
+	f.end(t, s)
+	f.homeWithin(t, homeLimit, before)
+}
+
+// The same, and the pod is gone when the plugin reads the request.
+func TestPluginStallsUntilThePodIsGone(t *testing.T) {
+	t.Parallel()
+	f := start(t)
+	f.devices(t, 1)
+	before := f.world(t)
+	if err := f.plugin.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
+	f.end(t, s)
+	if err := f.plugin.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	f.eventually(t, "second registration", func() bool { return strings.Count(f.plugin.logs.String(), "msg=registered") == 2 })
+	f.homeWithin(t, homeLimit, before)
+	next, _ := f.run(t, pod("b", "- name: eth1"))
+	f.end(t, next)
+	f.asBefore(t, before)
+}
+
+// Everything that the plugin keeps is deleted under a running pod.
+func TestStateFolderDeleted(t *testing.T) {
+	t.Parallel()
+	f, before, s, _ := attached(t)
+	if _, err := f.Output("sh", "-c", "umount /run/nri-netdev/netns/* && rm -r /run/nri-netdev"); err != nil {
+		t.Fatal(err)
+	}
+	f.refused(t, pod("b", "- name: eth2"), "journal: ")
+	f.end(t, s)
+	f.homeWithin(t, homeLimit, before)
 }
