@@ -71,6 +71,7 @@ type giving struct {
 	log  *slog.Logger
 	why  reason
 	left journal.Record // with the devices that are not done with
+	home []string       // names of those that are home and as they were
 	away bool           // a device is, or may be, still in the pod
 	held bool           // its namespace could not be let go of
 }
@@ -78,15 +79,15 @@ type giving struct {
 // run returns the devices and writes what is left.
 func (g *giving) run(devices []netmove.Attachment) {
 	began := time.Now()
-	done := g.all(devices)
+	g.all(devices)
 	if !g.away {
 		err := g.holds.release(g.left.Sandbox)
 		g.check("let go of the pod's network namespace", err)
 		g.held = err != nil
 	}
 	g.finish()
-	if len(done) > 0 {
-		g.log.Info("devices returned", "why", string(g.why), "devices", done, "took", time.Since(began))
+	if len(g.home) > 0 {
+		g.log.Info("devices returned", "why", string(g.why), "devices", g.home, "took", time.Since(began))
 	}
 }
 
@@ -104,9 +105,9 @@ func (g *giving) setState(s journal.State) {
 	g.check("write the record", g.journal.Put(&g.left))
 }
 
-// all returns the devices, last one first, and tells the names of those that
-// are done with. The others are what is left.
-func (g *giving) all(devices []netmove.Attachment) (done []string) {
+// all returns the devices, last one first. Those that are not done with are
+// what is left.
+func (g *giving) all(devices []netmove.Attachment) {
 	netns, closeNetns, err := g.holds.namespace(&g.left)
 	if err != nil {
 		g.away = true
@@ -114,22 +115,19 @@ func (g *giving) all(devices []netmove.Attachment) (done []string) {
 			g.log.Error("cannot open the pod's network namespace", "err", err)
 		}
 		g.left.Devices = append(slices.Clone(g.left.Devices), devices...)
-		return nil
+		return
 	}
 	if netns == nil && g.told.anew(g.left.Sandbox, "gone") {
 		g.log.Warn("the pod's network namespace is gone", "netns", g.left.Netns.Path)
 	}
 	left := slices.Clone(g.left.Devices)
 	for _, a := range slices.Backward(devices) {
-		if g.one(netns, a) {
-			done = append(done, a.Before.Name)
-		} else {
+		if !g.one(netns, a) {
 			left = append(left, a)
 		}
 	}
 	g.left.Devices = left
 	g.check("close the pod's network namespace", closeNetns())
-	return done
 }
 
 // one returns one device and reports whether that is done with.
@@ -144,6 +142,7 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	case err == nil:
 		g.told.forget(device)
 		g.misses.forget(device)
+		g.home = append(g.home, a.Before.Name)
 		return true
 	case errors.Is(err, netmove.ErrLost) && g.misses.add(device) < missesOfALoss:
 		g.away = true
