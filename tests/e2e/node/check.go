@@ -49,6 +49,18 @@ func findTools() (string, error) {
 	}
 }
 
+// findContainerd finds the containerd that is built with a version of NRI.
+func findContainerd(tools, nri string) (string, error) {
+	path := filepath.Join(tools, "containerd")
+	if nri != "" {
+		path = filepath.Join(tools, "nri-"+nri, "containerd")
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: run tests/setup", err)
+	}
+	return path, nil
+}
+
 // findCNIPlugin looks where Debian and others keep them, as config.toml does.
 func findCNIPlugin(name string) error {
 	dirs := []string{"/usr/lib/cni", "/opt/cni/bin"}

@@ -27,13 +27,23 @@ const (
 	criSocket      = "/run/containerd/containerd.sock"
 	configFile     = "/run/etc/containerd.toml"
 	moreConfigFile = "/run/etc/containerd/test.toml"
+	validatorFile  = "/run/etc/containerd/validator.toml"
 	cniConfigFile  = "/run/etc/cni/10-e2e.conflist"
 )
+
+// validatorConfig requires no plugin of every pod: pods ask for themselves.
+const validatorConfig = `version = 3
+[plugins.'io.containerd.nri.v1.nri'.default_validator]
+  enable = true
+`
 
 func (n *Node) writeConfig(opts Options) error {
 	files := map[string]string{configFile: containerdConfig, cniConfigFile: cniConfig}
 	if opts.Config != "" {
 		files[moreConfigFile] = "version = 3\n" + opts.Config
+	}
+	if opts.Validator {
+		files[validatorFile] = validatorConfig
 	}
 	for path, text := range files {
 		if err := os.MkdirAll(filepath.Dir(n.Path(path)), 0o755); err != nil {
@@ -49,7 +59,7 @@ func (n *Node) writeConfig(opts Options) error {
 // StartContainerd starts containerd, which must not be running, and waits
 // until it can run pods. Pods of its predecessor are still there.
 func (n *Node) StartContainerd(ctx context.Context) error {
-	cmd := exec.Command(filepath.Join(n.tools, "containerd"), "--config", configFile)
+	cmd := exec.Command(n.program, "--config", configFile)
 	cmd.Env = append(os.Environ(), "PATH="+n.tools+":"+os.Getenv("PATH")) // the shim is found there
 	// A file, not a pipe: shims keep it open, and Wait would wait for them.
 	cmd.Stdout, cmd.Stderr = n.log, n.log

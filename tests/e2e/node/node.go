@@ -25,7 +25,18 @@ var initScript string
 type Options struct {
 	// Config is TOML that containerd merges over the node's own config.
 	Config string
+
+	// NRI is the containerd to run: "" for the release as it is, NRI0125 for
+	// the same one built with an NRI that has failure policies.
+	NRI string
+
+	// Validator switches on NRI's default validator, which refuses containers
+	// of pods that RequirePlugin asks a plugin for that is not there.
+	Validator bool
 }
+
+// NRI0125 is a version of NRI that containerd can be had with.
+const NRI0125 = "0.12.5"
 
 // Node is a machine made of namespaces. Its methods may be called by several
 // goroutines, but for Close.
@@ -35,6 +46,7 @@ type Node struct {
 	running sync.WaitGroup // processes started with Run
 
 	tools      string   // folder of containerd's programs
+	program    string   // containerd's own
 	containerd *Process // nil before its first start
 	log        *os.File // containerd's and the shims'
 	cri        *client
@@ -54,7 +66,11 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pause image: %w", err)
 	}
-	n := &Node{tools: tools, cgroup: newCgroupName()}
+	program, err := findContainerd(tools, opts.NRI)
+	if err != nil {
+		return nil, err
+	}
+	n := &Node{tools: tools, program: program, cgroup: newCgroupName()}
 	if err := n.start(ctx, opts, archive); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 	}

@@ -6,6 +6,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 	"strings"
 
 	cri "k8s.io/cri-api/pkg/apis/runtime/v1"
@@ -21,6 +23,14 @@ type Pod struct {
 	HostNetwork    bool
 	UserNamespace  bool   // hostUsers: false
 	RuntimeHandler string // "", "runc", or "other", which is runc too
+}
+
+// RequirePlugin annotates the pod so that its containers wait for an NRI plugin
+// on a node with Options.Validator.
+func (p *Pod) RequirePlugin(name string) {
+	annotations := map[string]string{"required-plugins.noderesource.dev": "[" + strconv.Quote(name) + "]"}
+	maps.Copy(annotations, p.Annotations)
+	p.Annotations = annotations
 }
 
 // Sandbox is a pod that runs, or has run, on a node.
