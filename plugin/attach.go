@@ -127,7 +127,9 @@ func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.N
 }
 
 // move moves the devices of a record and commits it. Whatever fails, up to the
-// claim that the runtime is told of success, brings all of them back.
+// claim that the runtime is told of success, brings all of them back. So does the
+// loss of the runtime: the pod may have containers by now, which would not expect
+// the devices. If it has none, it gets them before the first.
 func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *journal.Record, c *claim) error {
 	log := recordLog(p.log, record)
 	began := time.Now()
@@ -137,18 +139,28 @@ func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *jour
 	}
 	took := time.Since(began)
 	p.pace.measured(len(plan), took)
-	committed := *record
-	committed.State, committed.Committed = journal.Attached, true
-	err := p.journal.Put(&committed)
-	if err == nil && c.make() {
+	err := p.commit(record, c)
+	if err == nil {
 		log.Info("devices attached", "devices", summary(plan), "took", took)
 		return nil
 	}
-	if err == nil {
-		err = errOutOfTime
-	}
 	undo := p.mover.Undo(netns, plan)
 	return errors.Join(err, undo, p.abandon(record, undo != nil))
+}
+
+// commit writes that the sandbox has its devices, and has the runtime told. For a
+// late request that is never written: a pod with containers would not be found
+// missed.
+func (p *Plugin) commit(record *journal.Record, c *claim) error {
+	if c.late() {
+		return errLate
+	}
+	committed := *record
+	committed.State, committed.Committed = journal.Attached, true
+	if err := p.journal.Put(&committed); err != nil {
+		return err
+	}
+	return c.succeed()
 }
 
 // abandon ends the record of an attach that failed. What could not be undone

@@ -134,7 +134,7 @@ func (h *history) startPod(t *testing.T) {
 	}
 	pod := h.pod(strconv.Itoa(h.n), list.String())
 	h.disturbed(t, "start "+pod.Name, func() {
-		if err := h.attach(t.Context(), pod, &claim{}); err != nil {
+		if err := h.attach(t.Context(), pod, &claim{request: t.Context()}); err != nil {
 			h.note("  refused: %v", err)
 		}
 	})

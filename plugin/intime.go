@@ -20,12 +20,37 @@ const (
 // before the work was done.
 var errOutOfTime = errors.New("the devices could not be moved in the time that the runtime allows a plugin")
 
+// errLate is the same for a request that the runtime has given up on, of which
+// nobody reads the answer. A process that was stopped meets such ones: what they
+// ask for may have gone on without it, so that the pod runs already.
+var errLate = errors.New("the runtime has dropped the plugin and went on without its answer")
+
 // claim is a decision that two goroutines race for: the first to make it has
 // made it for both.
-type claim struct{ taken atomic.Bool }
+type claim struct {
+	taken   atomic.Bool
+	request context.Context // the runtime's, which ends with its connection
+}
 
 // make reports whether the caller is the first.
 func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
+
+// succeed makes the claim that the runtime is told of success, or says why it
+// will not be.
+func (c *claim) succeed() error {
+	switch {
+	case c.late():
+		return errLate
+	case !c.make():
+		return errOutOfTime
+	}
+	return nil
+}
+
+// late reports whether there is nobody any more to tell. The end of a connection
+// is known before any device has moved for the last request that came by it: it
+// is the next thing to read.
+func (c *claim) late() bool { return c.request.Err() != nil }
 
 // inTime runs the work of a hook on a goroutine of its own, since a request to
 // the kernel cannot be interrupted, and answers before the runtime's deadline
@@ -33,8 +58,8 @@ func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
 // and makes the claim when it has succeeded: if it is not the first, the
 // runtime has been told of a failure, and the work has to be undone.
 func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) error) error {
+	c := &claim{request: ctx}
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), p.answerBy(ctx), errOutOfTime)
-	c := &claim{}
 	done := make(chan error, 1)
 	p.working.Go(func() {
 		defer cancel()

@@ -273,12 +273,32 @@ func TestDoneTooLate(t *testing.T) {
 	n := newNode(t, allowAll)
 	pod := n.pod("a", "- name: eth1\n")
 	before := n.World.String()
-	c := &claim{}
+	c := &claim{request: t.Context()}
 	c.make()
 	if err := n.attach(t.Context(), pod, c); !errors.Is(err, errOutOfTime) {
 		t.Errorf("error is %v", err)
 	}
 	n.asBefore(t, before)
+}
+
+// The runtime has dropped the plugin while it was stopped, and went on: what it
+// asked for then is undone, in the journal as in the world.
+func TestRuntimeGoneMeanwhile(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
+	before := n.World.String()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.RunPodSandbox(ctx, pod); fmt.Sprint(err) != errLate.Error() {
+		t.Errorf("error is %v", err)
+	}
+	if n.hasDevices(pod) {
+		t.Error("the pod counts as having its devices")
+	}
+	n.asBefore(t, before)
+	if err := n.create(t, pod); err != nil { // to no container's harm
+		t.Error(err)
+	}
 }
 
 func TestTooManyForTheTime(t *testing.T) {
@@ -419,7 +439,7 @@ func TestCrashWhileAttaching(t *testing.T) {
 		n.Crash(step)
 		crashed := func() (crashed bool) {
 			defer func() { crashed = recover() != nil }()
-			c := &claim{}
+			c := &claim{request: t.Context()}
 			if err := n.attach(t.Context(), pod, c); err != nil {
 				t.Fatal(err)
 			}
