@@ -58,6 +58,8 @@ func (c *claim) late() bool { return c.request.Err() != nil }
 // and makes the claim when it has succeeded: if it is not the first, the
 // runtime has been told of a failure, and the work has to be undone.
 func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) error) error {
+	p.hooks.RLock()
+	defer p.hooks.RUnlock()
 	c := &claim{request: ctx}
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), p.answerBy(ctx), errOutOfTime)
 	done := make(chan error, 1)

@@ -39,6 +39,7 @@ type Plugin struct {
 	pace      pace
 	told      told
 	misses    misses
+	hooks     sync.RWMutex   // read by hooks that work, locked for good at the end
 	working   sync.WaitGroup // work that goes on behind a hook
 	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
 	ready     atomic.Bool    // registered with the runtime

@@ -75,6 +75,11 @@ func (p *Plugin) Serve(ctx context.Context, r Registration) error {
 	}
 }
 
+// answerLast waits for the answers of hooks that have begun, and lets none begin
+// any more: a runtime whose connection ends in the middle of a request may go on
+// with the pod without its devices.
+func (p *Plugin) answerLast() { p.hooks.Lock() }
+
 // finish waits for work that goes on behind hooks.
 func (p *Plugin) finish() {
 	done := make(chan struct{})
@@ -134,10 +139,14 @@ func (p *Plugin) serveOnce(ctx context.Context, r Registration) error {
 	if s.stub, err = stub.New(s, opts...); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
+	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
+	defer context.AfterFunc(ctx, func() {
+		p.answerLast()
+		cancel()
+	})()
 	ended := make(chan error, 1)
-	go func() { ended <- s.stub.Run(ctx) }()
+	go func() { ended <- s.stub.Run(serving) }()
 	select {
 	case err := <-ended:
 		return lost(err)

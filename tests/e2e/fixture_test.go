@@ -149,6 +149,7 @@ type pluginProcess struct {
 
 func (f *fixture) startPlugin(t *testing.T, args ...string) *pluginProcess {
 	t.Helper()
+	before := f.synchronizations()
 	p := &pluginProcess{logs: &logBuffer{}}
 	cmd := exec.Command(binary(t), append([]string{"run", "--config", f.config, "--log-level", "debug"}, args...)...)
 	cmd.Stdout, cmd.Stderr = p.logs, p.logs
@@ -163,7 +164,14 @@ func (f *fixture) startPlugin(t *testing.T, args ...string) *pluginProcess {
 		}
 	})
 	p.waitFor(t, f, "msg=registered")
+	f.eventually(t, "synchronization", func() bool { return f.synchronizations() > before })
 	return p
+}
+
+// synchronizations is how often a plugin has been let in: from then on it gets
+// the runtime's events, and not from its registration on.
+func (f *fixture) synchronizations() int {
+	return strings.Count(f.Log(), "connected and synchronized")
 }
 
 // waitFor waits until the plugin has logged something.

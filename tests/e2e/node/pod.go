@@ -97,9 +97,22 @@ func (s *Sandbox) Stop(ctx context.Context) error {
 	return err
 }
 
-// Remove removes the pod and its containers, and stops it if it runs.
+// Remove removes the pod, and stops it if it runs: its containers first, one by
+// one, as the kubelet does. containerd 2.4 can do it by itself, and hangs for good
+// if an NRI plugin registers meanwhile: it takes the lock that keeps plugins out
+// a second time, which then waits for the plugin that waits for the first.
 func (s *Sandbox) Remove(ctx context.Context) error {
-	_, err := s.node.cri.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: s.ID})
+	filter := &cri.ContainerFilter{PodSandboxId: s.ID}
+	list, err := s.node.cri.ListContainers(ctx, &cri.ListContainersRequest{Filter: filter})
+	if err != nil {
+		return err
+	}
+	for _, c := range list.Containers {
+		if _, err := s.node.cri.RemoveContainer(ctx, &cri.RemoveContainerRequest{ContainerId: c.Id}); err != nil {
+			return err
+		}
+	}
+	_, err = s.node.cri.RemovePodSandbox(ctx, &cri.RemovePodSandboxRequest{PodSandboxId: s.ID})
 	return err
 }
 
