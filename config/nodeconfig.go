@@ -45,7 +45,8 @@ type FailurePolicy struct {
 	// without the plugin's answer.
 	FailRequest bool `json:"failRequest"`
 
-	// KeepConnected keeps a plugin that did not answer in time.
+	// KeepConnected keeps a plugin that did not answer in time. It counts only
+	// with FailRequest.
 	KeepConnected bool `json:"keepConnected"`
 }
 

@@ -27,6 +27,10 @@ const (
 	// that dies in between would leave the stub waiting for good.
 	configureWithin = 10 * time.Second
 
+	// lastAnswer is the time that the NRI library has to write a hook's answer
+	// before the connection is closed.
+	lastAnswer = 50 * time.Millisecond
+
 	// finishWithin bounds the wait for work in progress when the process is
 	// told to end. What is not done by then, recovery does.
 	finishWithin = 5 * time.Second
@@ -78,7 +82,10 @@ func (p *Plugin) Serve(ctx context.Context, r Registration) error {
 // answerLast waits for the answers of hooks that have begun, and lets none begin
 // any more: a runtime whose connection ends in the middle of a request may go on
 // with the pod without its devices.
-func (p *Plugin) answerLast() { p.hooks.Lock() }
+func (p *Plugin) answerLast() {
+	p.hooks.Lock()
+	time.Sleep(lastAnswer) // no event tells that it is written
+}
 
 // finish waits for work that goes on behind hooks.
 func (p *Plugin) finish() {
@@ -123,9 +130,13 @@ func (s *connection) Configure(_ context.Context, text, runtime, version string)
 	return 0, nil
 }
 
+// setPolicy registers the config's failure policy. A runtime that goes on with pods
+// has to drop the plugin: only then does it tell, on the next connection, what
+// runs without devices, and a late request is known as such.
 func (s *connection) setPolicy() {
 	c := s.config.Load().FailurePolicy
-	s.policy.FailRequest, s.policy.KeepConnected = c.FailRequest, c.KeepConnected
+	s.policy.FailRequest = c.FailRequest
+	s.policy.KeepConnected = c.KeepConnected && c.FailRequest
 }
 
 // serveOnce serves one connection, until it is lost.

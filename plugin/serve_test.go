@@ -275,6 +275,39 @@ func TestShortTimeout(t *testing.T) {
 	n.asBefore(t, before)
 }
 
+// Told to end in the middle of a request, the plugin answers it first.
+func TestAnswersBeforeItEnds(t *testing.T) {
+	n := newNode(t, allowAll)
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	r := startRuntime(t, socket)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Serve(ctx, Registration{Socket: socket, Name: "nri-netdev", Index: "10"}) }()
+	r.await(t)
+	pod := n.pod("a", "- {name: eth1, newName: net1}")
+	unblock := n.Block()
+	answer := make(chan error, 1)
+	go func() { answer <- r.run(t, pod) }()
+	eventually(t, "request in flight", func() bool {
+		if idle := n.hooks.TryLock(); !idle {
+			return true
+		}
+		n.hooks.Unlock()
+		return false
+	})
+	end()
+	unblock()
+	if err := <-answer; err != nil {
+		t.Errorf("the runtime is told %v", err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	if !n.hasDevices(pod) {
+		t.Error("the pod lacks its devices")
+	}
+}
+
 // A node config that the runtime hands over counts, the file's does not.
 func TestConfigFromTheRuntime(t *testing.T) {
 	n := newNode(t, allowAll)
