@@ -57,7 +57,7 @@ func snapshot(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod co
 			if _, err := c.AllowDevice(pod, r, held); err != nil {
 				return dev, err
 			}
-			return dev, &journal.InUseError{Device: r.Device, Holder: holder}
+			return dev, holder.InUse(r.Device, held.Identity)
 		}
 	}
 	return dev, fmt.Errorf("device %q %w on this node", r.Device, netmove.ErrNotFound)

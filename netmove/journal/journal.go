@@ -119,16 +119,17 @@ func (j *Journal) All() []*Record {
 }
 
 // Find finds the device that is called name on the host, or has it as an
-// altname, among those that pods have: what it was, and whose it is.
-func (j *Journal) Find(name string) (netmove.Snapshot, Pod, bool) {
+// altname, among those that are away or not yet as they were: what it was, and
+// whose it is.
+func (j *Journal) Find(name string) (netmove.Snapshot, *Record, bool) {
 	for _, r := range j.All() {
-		for _, a := range r.Devices {
+		for _, a := range slices.Concat(r.Devices, r.Quarantined) {
 			if a.Before.Name == name || slices.Contains(a.Before.Altnames, name) {
-				return a.Before, r.Pod, true
+				return a.Before, r, true
 			}
 		}
 	}
-	return netmove.Snapshot{}, Pod{}, false
+	return netmove.Snapshot{}, nil, false
 }
 
 // ErrStale means that a device has come home since the caller looked at it.
@@ -154,7 +155,7 @@ func (j *Journal) Begin(r *Record, since uint64) error {
 	for _, other := range j.All() {
 		for _, a := range r.Devices {
 			if other.holds(a.Before.Identity) {
-				return &InUseError{Device: a.Request.Device, Holder: other.Pod}
+				return other.InUse(a.Request.Device, a.Before.Identity)
 			}
 		}
 	}
@@ -182,7 +183,8 @@ func (j *Journal) Put(r *Record) error {
 func (j *Journal) own(r *Record) *Record {
 	c := *r
 	c.Version, c.BootID = version, j.bootID
-	c.Devices, c.Lost = slices.Clone(r.Devices), slices.Clone(r.Lost)
+	c.Devices, c.Quarantined, c.Lost = slices.Clone(r.Devices), slices.Clone(r.Quarantined), slices.Clone(r.Lost)
+	c.Problems = maps.Clone(r.Problems)
 	return &c
 }
 

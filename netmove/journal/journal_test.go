@@ -168,6 +168,26 @@ func TestLostIsClaimed(t *testing.T) {
 	}
 }
 
+// A quarantined device is nobody's, and the refusal says why.
+func TestQuarantinedIsClaimed(t *testing.T) {
+	j, _ := open(t, t.TempDir())
+	r := record("a", 1000)
+	if err := j.Begin(r, j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	r.State, r.Quarantined, r.Devices = Quarantined, r.Devices, nil
+	if err := j.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	const want = `device "eth1" is quarantined: something that pod default/pod-a put on it could not be removed; ask the node's operator`
+	if err := j.Begin(record("b", 1000), j.Homecomings()); err == nil || err.Error() != want {
+		t.Errorf("error is %v", err)
+	}
+	if _, holder, ok := j.Find("eth1"); !ok || holder.Sandbox != "a" {
+		t.Errorf("holder is %v", holder)
+	}
+}
+
 // A change that cannot be written counts for this process.
 func TestPutUnwritable(t *testing.T) {
 	state := t.TempDir()
@@ -195,9 +215,9 @@ func TestFind(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]bool{"eth1": true, "enp2s0": true, "net1": false} {
-		dev, pod, ok := j.Find(name)
-		if ok != want || (ok && (dev.Identity.Inode != 1000 || pod.Name != "pod-a")) {
-			t.Errorf("Find(%q) = %+v, %v, %v", name, dev.Identity, pod, ok)
+		dev, holder, ok := j.Find(name)
+		if ok != want || (ok && (dev.Identity.Inode != 1000 || holder.Pod.Name != "pod-a")) {
+			t.Errorf("Find(%q) = %+v, %v, %v", name, dev.Identity, holder, ok)
 		}
 	}
 }
