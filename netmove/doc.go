@@ -46,7 +46,8 @@
 //  4. it moves home, under its host name, to its old index if that is free;
 //     what comes home in its place goes back
 //  5. name, altnames, alias, MAC, MTU, queue length, group, master
-//  6. XDP programs of the pod's go; while one cannot, the device stays down
+//  6. XDP and TCX programs of the pod's go; while one cannot, the device stays
+//     down
 //  7. flags and addresses, and up if it was up
 //
 // If its name is taken on the host the kernel fails after the move, and the

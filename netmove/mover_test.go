@@ -451,14 +451,17 @@ func TestReturnIsStripped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.host.AttachXDP(eth1.Identity.Index, netmove.XDP{Driver: 7})
+			f.host.AttachProgram(eth1.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
+			f.host.AttachProgram(eth1.Identity.Index, netmove.Program{Hook: netmove.TCXIngress, ID: 8, Link: 3})
 			before := f.String()
 			plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
 			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 				t.Fatal(err)
 			}
 			f.pod.AddUpper(plan[0].PodIndex, netmove.Snapshot{Name: "mac1"})
-			f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Driver: 7, Generic: 66})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.TCXIngress, ID: 67})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.TCXEgress, ID: 67, Link: 9})
 			f.Fail(n, when)
 			err = f.mover.Return(f.pod, &plan[0])
 			calls := f.Calls()
@@ -483,9 +486,9 @@ func TestReturnTainted(t *testing.T) {
 	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 		t.Fatal(err)
 	}
-	f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Generic: 66})
+	f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
 	inode := plan[0].Before.Identity.Inode
-	f.HoldXDP(inode, true)
+	f.Hold(inode, true)
 	for range 2 {
 		err := f.mover.Return(f.pod, &plan[0])
 		if !errors.Is(err, netmove.ErrTainted) || !errors.Is(err, netmove.ErrDiffers) {
@@ -496,7 +499,7 @@ func TestReturnTainted(t *testing.T) {
 			t.Errorf("at home it is %+v, %v", home, err)
 		}
 	}
-	f.HoldXDP(inode, false)
+	f.Hold(inode, false)
 	f.returnAll(t, plan)
 	if diff := cmp.Diff(before, f.String()); diff != "" {
 		t.Errorf("the world differs (-want +got):\n%s", diff)

@@ -194,10 +194,15 @@ func (m *Mover) restore(dev, before Snapshot) error {
 	if rerr != nil {
 		return errors.Join(err, fmt.Errorf("look at it again: %w", rerr))
 	}
-	if derr := m.detach(dev, before); derr != nil {
+	programs, derr := m.detach(dev, before)
+	if derr != nil {
 		return errors.Join(err, derr, m.seal(dev))
 	}
-	return errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
+	err = errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
+	if err == nil {
+		m.tell(before, programs)
+	}
+	return err
 }
 
 func (m *Mover) runAll(device string, steps []step) error {

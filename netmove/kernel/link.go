@@ -23,6 +23,7 @@ type link struct {
 	netmove.Snapshot
 	lower        int  // IFLA_LINK, 0 for none
 	lowerForeign bool // IFLA_LINK_NETNSID: lower is an index of another namespace
+	xdp          []netmove.Program
 }
 
 // linkByName reads the device with that name or altname.

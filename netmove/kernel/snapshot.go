@@ -29,6 +29,10 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	for _, u := range above {
 		l.Uppers = append(l.Uppers, u.Identity)
 	}
+	// What cannot be seen does not forbid the attach: it is the host's own.
+	if l.Programs, err = ns.programs(l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
+		return netmove.Snapshot{}, err
+	}
 	if l.Loss, err = ns.loss(l.Identity.Index); err != nil {
 		return netmove.Snapshot{}, err
 	}

@@ -71,6 +71,7 @@ func (ns *Namespace) copyOf(d *netmove.Snapshot) netmove.Snapshot {
 	c := *d
 	c.Altnames = slices.Clone(d.Altnames)
 	c.Addresses = slices.Clone(d.Addresses)
+	c.Programs = slices.Clone(d.Programs)
 	c.TakenAt = netmove.BootOffset(ns.world.now)
 	return c
 }

@@ -271,8 +271,8 @@ func (w *World) String() string {
 }
 
 func printDevice(b *strings.Builder, d *netmove.Snapshot) {
-	if d.XDP != (netmove.XDP{}) {
-		fmt.Fprintf(b, "  %s has XDP %+v\n", d.Name, d.XDP)
+	for _, p := range d.Programs {
+		fmt.Fprintf(b, "  %s has the %s\n", d.Name, p)
 	}
 	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
 		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
