@@ -130,6 +130,16 @@ type Namespace interface {
 	// Delete deletes a device. Error: ErrNotFound.
 	Delete(index int) error
 
+	// Stacked finds the devices that are built on a device of another
+	// namespace, below: those in this namespace, and those in the namespaces
+	// that this one knows, but below itself. It knows those that a device of it
+	// was moved to; not those that one was created in, or was moved to from
+	// there.
+	Stacked(below Namespace, index int) ([]Upper, error)
+
+	// Unstack deletes a device that Stacked has found. Error: ErrNotFound.
+	Unstack(u Upper) error
+
 	// Programs reads the BPF programs on the device that follow it when it
 	// moves. With ErrUnseen come those that can be seen nevertheless.
 	Programs(index int) ([]Program, error)

@@ -25,7 +25,8 @@ var errImpostor = errors.New("another device has taken its ifindex in the pod")
 // is put back, also when something else cannot; the errors are joined. Of
 // them ErrLost means that the device exists no more, ErrDiffers that it is
 // home and something could not be put back, ErrMisnamed that this is its name.
-// After any other error the device may still be in the pod.
+// After any other error, ErrStacked among them, the pod's namespace is needed
+// for the next try: the device may still be in it.
 func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	before := a.Before
 	if pod != nil {
@@ -39,6 +40,11 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	}
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)
+	}
+	if pod != nil {
+		if err := m.unstack(pod, dev, before); err != nil {
+			return fmt.Errorf("return %q: %w", before.Name, err)
+		}
 	}
 	if err := m.restore(dev, before); err != nil {
 		return fmt.Errorf("%w: %w", ErrDiffers, err)

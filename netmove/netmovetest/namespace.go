@@ -14,11 +14,13 @@ import (
 // Namespace is a network namespace of a World.
 type Namespace struct {
 	world    *World
-	uppers   map[uint64][]int // by inode of what they are built on, their indexes
+	nested   []*Namespace // those that it knows, by nsid
 	cookie   uint64
 	devices  map[int]*netmove.Snapshot
 	handles  int  // open ones
 	occupied bool // by processes
+	held     bool // by a descriptor of somebody's
+	shared   bool // the host knows it
 	dead     bool
 }
 
