@@ -109,7 +109,7 @@ func (ns *Namespace) enter(id int) (*Namespace, error) {
 func (ns *Namespace) openIf(id int, path string) (*Namespace, error) {
 	file, err := os.Open(path)
 	if err != nil {
-		return nil, nil //nolint:nilerr // its process has ended meanwhile
+		return nil, nil // its process has ended meanwhile
 	}
 	defer file.Close()
 	got, err := ns.idOf(int(file.Fd()))

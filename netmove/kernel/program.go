@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"unsafe"
 
 	"github.com/cilium/ebpf"
 	bpflink "github.com/cilium/ebpf/link"
@@ -43,7 +44,10 @@ func (ns *Namespace) tcx(index int) (list []netmove.Program, err error) {
 	err = ns.do(func() error {
 		for _, hook := range []netmove.Hook{netmove.TCXIngress, netmove.TCXEgress} {
 			found, err := bpflink.QueryPrograms(bpflink.QueryOptions{Target: index, Attach: tcxHook(hook)})
-			if err != nil {
+			if errors.Is(err, ebpf.ErrNotSupported) {
+				err = refusal()
+			}
+			if err != nil || found == nil {
 				return unseen(err)
 			}
 			for _, p := range found.Programs {
@@ -60,12 +64,21 @@ func (ns *Namespace) tcx(index int) (list []netmove.Program, err error) {
 // that does not know TCX (EINVAL), links or bpf(2) has no such programs.
 func unseen(err error) error {
 	switch {
-	case errors.Is(err, ebpf.ErrNotSupported), is(err, unix.EINVAL, unix.ENOSYS):
+	case is(err, unix.EINVAL, unix.ENOSYS):
 		return nil
 	case is(err, unix.EPERM, unix.EACCES):
 		return fmt.Errorf("%w: %w", netmove.ErrUnseen, err)
 	}
 	return classify(err)
+}
+
+// refusal asks the kernel itself why it does not tell programs: the library takes
+// any error for a kernel that cannot. A question of an attach type that there is
+// not has EINVAL for an answer from a kernel that can.
+func refusal() error {
+	attr := [16]uint64{^uint64(0)} // target_ifindex and attach_type
+	_, _, errno := unix.Syscall(unix.SYS_BPF, unix.BPF_PROG_QUERY, uintptr(unsafe.Pointer(&attr[0])), unsafe.Sizeof(attr))
+	return errno
 }
 
 func tcxHook(hook netmove.Hook) ebpf.AttachType {
