@@ -125,6 +125,57 @@ func TestUpperOfOthersUnclear(t *testing.T) {
 	sameText(t, "the host after the return", before, n.host.World(t))
 }
 
+// What docs/kernel.md says is out of reach: what the pod's namespace has never had
+// in it, or what went on from where the pod sent it. It stays for as long as
+// somebody who is not of the pod holds its namespace.
+func TestUppersOutOfReach(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	created, moved, movedOn := nstest.New(t), n.nest(t, "net1", "mac1"), nstest.New(t)
+	n.pod.IP(t, "link", "add", "mac1", "link", "net1", "netns", created.Path(), "type", "macvlan")
+	moved.IP(t, "link set mac1 netns "+movedOn.Path())
+	n.giveBack(t, plan)
+	for _, ns := range []*nstest.NS{created, movedOn} {
+		if _, err := ns.TryIP("link show mac1"); err != nil {
+			t.Errorf("it is in reach, and docs/kernel.md is wrong: %v", err)
+		}
+	}
+}
+
+// What docs/kernel.md says of pods in the host's user namespace: they can build on
+// a device of the host's that was never theirs, and delete it.
+func TestPodBuildsOnTheHost(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.Veth(t, "cable", n.pod, "eth0")
+	n.host.IP(t, "link add eno1 type ifb")
+	n.pod.IP(t, "link") // has the kernel give the host id 0 in the pod
+	index := deviceIndex(t, n.host, "eno1")
+	n.pod.IP(t, "link", "add", "mac1", "link", fmt.Sprintf("if%d", index), "link-netnsid", "0", "type", "macvlan")
+	eno1 := netmove.Upper{Nsid: 0, Snapshot: netmove.Snapshot{Identity: netmove.Identity{Index: index}}}
+	if err := n.podNS.Unstack(eno1); err != nil { // a socket of the pod's
+		t.Error(err)
+	}
+}
+
+// The kernel itself deletes a VXLAN device when what it sends through leaves the
+// namespace that it was made in, wherever it is.
+func TestNestedVXLAN(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	nested := nstest.New(t)
+	n.pod.IP(t, "link add vx1 type vxlan id 5 dev net1 dstport 4789")
+	n.pod.IP(t, "link set vx1 netns "+nested.Path())
+	n.giveBack(t, plan)
+	if left := nested.IP(t, "link"); strings.Contains(left, "vx1") {
+		t.Errorf("left behind:\n%s", left)
+	}
+}
+
 // The nested namespace ends before the return, or while it goes on.
 func TestNestedNamespaceEnds(t *testing.T) {
 	t.Parallel()
