@@ -45,9 +45,17 @@
 //  3. it gets its recognisable name, which nobody else has
 //  4. it moves home, under its host name, to its old index if that is free;
 //     what comes home in its place goes back
-//  5. name, altnames, alias, MAC, MTU, queue length, group, master
-//  6. XDP programs of the pod's go; while one cannot, the device stays down
-//  7. flags and addresses, and up if it was up
+//  5. devices that the pod built on it go, in the pod and in the namespaces that
+//     the pod's knows; while it cannot be told whose one is, the device stays
+//     down
+//  6. name, altnames, alias, MAC, MTU, queue length, group, master
+//  7. XDP and TCX programs of the pod's go; while one cannot, the device stays
+//     down
+//  8. flags and addresses, and up if it was up
+//
+// Steps 5 and 7 are at home, where the pod can put nothing back, and before 8,
+// so that what the pod left sees nothing of the host's. Step 2 is before, since
+// not every kind of device can be found from afar.
 //
 // If its name is taken on the host the kernel fails after the move, and the
 // device is home under its recognisable name; a later Return renames it.

@@ -23,6 +23,10 @@ var (
 	// process lacks CAP_SYS_ADMIN over its mount namespace.
 	ErrCannotPin = errors.New("a network namespace cannot be pinned here")
 
+	// ErrUnseen means that the kernel does not show all programs of a device to
+	// this process (EPERM of bpf(2): capabilities, seccomp, lockdown).
+	ErrUnseen = errors.New("BPF programs cannot be seen here")
+
 	// ErrNotNamespace means that the file is not a network namespace.
 	ErrNotNamespace = errors.New("not a network namespace")
 )
@@ -126,9 +130,23 @@ type Namespace interface {
 	// Delete deletes a device. Error: ErrNotFound.
 	Delete(index int) error
 
-	// DetachXDP takes the programs of the modes off the device whose id is not
-	// 0. A program that a BPF link holds stays, which is an error.
-	DetachXDP(index int, modes XDP) error
+	// Stacked finds the devices that are built on a device of another
+	// namespace, below: those in this namespace, and those in the namespaces
+	// that this one knows, but below itself. It knows those that a device of it
+	// was moved to; not those that one was created in, or was moved to from
+	// there.
+	Stacked(below Namespace, index int) ([]Upper, error)
+
+	// Unstack deletes a device that Stacked has found. Error: ErrNotFound.
+	Unstack(u Upper) error
+
+	// Programs reads the BPF programs on the device that follow it when it
+	// moves. With ErrUnseen come those that can be seen nevertheless.
+	Programs(index int) ([]Program, error)
+
+	// Detach takes a program off the device that Programs has told of, with the
+	// link that holds it.
+	Detach(index int, p Program) error
 
 	SetMTU(index, mtu int) error
 	SetMAC(index int, mac MAC) error // Error: ErrBusy

@@ -451,14 +451,17 @@ func TestReturnIsStripped(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			f.host.AttachXDP(eth1.Identity.Index, netmove.XDP{Driver: 7})
+			f.host.AttachProgram(eth1.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
+			f.host.AttachProgram(eth1.Identity.Index, netmove.Program{Hook: netmove.TCXIngress, ID: 8, Link: 3})
 			before := f.String()
 			plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
 			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 				t.Fatal(err)
 			}
-			f.pod.AddUpper(plan[0].PodIndex, netmove.Snapshot{Name: "mac1"})
-			f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Driver: 7, Generic: 66})
+			f.pod.AddUpper(f.pod, plan[0].PodIndex, netmove.Snapshot{Name: "mac1"})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.TCXIngress, ID: 67})
+			f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.TCXEgress, ID: 67, Link: 9})
 			f.Fail(n, when)
 			err = f.mover.Return(f.pod, &plan[0])
 			calls := f.Calls()
@@ -483,9 +486,9 @@ func TestReturnTainted(t *testing.T) {
 	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 		t.Fatal(err)
 	}
-	f.pod.AttachXDP(plan[0].PodIndex, netmove.XDP{Generic: 66})
+	f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
 	inode := plan[0].Before.Identity.Inode
-	f.HoldXDP(inode, true)
+	f.Hold(inode, true)
 	for range 2 {
 		err := f.mover.Return(f.pod, &plan[0])
 		if !errors.Is(err, netmove.ErrTainted) || !errors.Is(err, netmove.ErrDiffers) {
@@ -496,9 +499,113 @@ func TestReturnTainted(t *testing.T) {
 			t.Errorf("at home it is %+v, %v", home, err)
 		}
 	}
-	f.HoldXDP(inode, false)
+	f.Hold(inode, false)
 	f.returnAll(t, plan)
 	if diff := cmp.Diff(before, f.String()); diff != "" {
 		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
+// The pod moves what it built on the device to namespaces of its own, with and
+// without a process in them, and every step of the return fails once.
+func TestReturnIsUnstacked(t *testing.T) {
+	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
+		for n := 1; ; n++ {
+			f := newFixture()
+			eth1, err := f.host.Link("eth1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			f.host.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{Name: "own1"})
+			before := f.String()
+			plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+				t.Fatal(err)
+			}
+			f.nest(plan[0].PodIndex, "mac1")
+			f.nest(plan[0].PodIndex, "mac2").Enter()
+			hidden := f.nest(plan[0].PodIndex, "mac3")
+			hidden.Enter()
+			hidden.Share()
+			f.Fail(n, when)
+			err = f.mover.Return(f.pod, &plan[0])
+			calls := f.Calls()
+			f.Fail(0, netmovetest.Never)
+			if up := strings.Join(f.host.Burdened(), ""); strings.Contains(up, "mac") {
+				t.Errorf("step %d failed: %q", n, up)
+			}
+			f.returnAll(t, plan)
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("step %d failed, error %v: the world differs (-want +got):\n%s", n, err, diff)
+			}
+			if calls < n || when == netmovetest.Never {
+				break
+			}
+		}
+	}
+}
+
+func (f *fixture) nest(on int, name string) *netmovetest.Namespace {
+	return f.pod.Nest(f.pod.AddUpper(f.pod, on, netmove.Snapshot{Name: name}).Identity.Index)
+}
+
+// What others had on the device before the pod was, stays; where it cannot be
+// told whose a device is, that stays, and ours stays down until it is gone.
+func TestUppersOfOthers(t *testing.T) {
+	f := newFixture()
+	eth1, err := f.host.Link("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	others := f.AddNamespace("other")
+	others.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{Name: "mac1"})
+	f.pod = f.AddNamespace("young pod")
+	f.pod.Knows(others)
+	before := f.String()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	hidden := f.nest(plan[0].PodIndex, "mac3")
+	hidden.Share()
+	for range 2 {
+		err := f.mover.Return(f.pod, &plan[0])
+		if !errors.Is(err, netmove.ErrStacked) || errors.Is(err, netmove.ErrDiffers) {
+			t.Errorf("error is %v", err)
+		}
+		home, err := f.host.Snapshot("eth1")
+		if err != nil || home.Flags.Up || len(home.Addresses) > 0 {
+			t.Errorf("at home it is %+v, %v", home, err)
+		}
+	}
+	hidden.Release()
+	f.returnAll(t, plan)
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
+// A program of the host's that the pod has removed is told, and is no reason to
+// keep the device.
+func TestProgramOfTheHostGone(t *testing.T) {
+	f := newFixture()
+	var log strings.Builder
+	f.mover.Log = slog.New(slog.NewTextHandler(&log, nil))
+	eth1, err := f.host.Link("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	own := netmove.Program{Hook: netmove.TCXEgress, ID: 8}
+	f.host.AttachProgram(eth1.Identity.Index, own)
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.pod.Detach(plan[0].PodIndex, own); err != nil {
+		t.Fatal(err)
+	}
+	f.returnAll(t, plan)
+	if !strings.Contains(log.String(), "gone from the device") || !strings.Contains(log.String(), "tcx egress program 8") {
+		t.Errorf("the log has %s", log.String())
 	}
 }

@@ -25,7 +25,8 @@ var errImpostor = errors.New("another device has taken its ifindex in the pod")
 // is put back, also when something else cannot; the errors are joined. Of
 // them ErrLost means that the device exists no more, ErrDiffers that it is
 // home and something could not be put back, ErrMisnamed that this is its name.
-// After any other error the device may still be in the pod.
+// After any other error, ErrStacked among them, the pod's namespace is needed
+// for the next try: the device may still be in it.
 func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	before := a.Before
 	if pod != nil {
@@ -39,6 +40,11 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	}
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)
+	}
+	if pod != nil {
+		if err := m.unstack(pod, dev, before); err != nil {
+			return fmt.Errorf("return %q: %w", before.Name, err)
+		}
 	}
 	if err := m.restore(dev, before); err != nil {
 		return fmt.Errorf("%w: %w", ErrDiffers, err)
@@ -194,10 +200,15 @@ func (m *Mover) restore(dev, before Snapshot) error {
 	if rerr != nil {
 		return errors.Join(err, fmt.Errorf("look at it again: %w", rerr))
 	}
-	if derr := m.detach(dev, before); derr != nil {
+	programs, derr := m.detach(dev, before)
+	if derr != nil {
 		return errors.Join(err, derr, m.seal(dev))
 	}
-	return errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
+	err = errors.Join(err, m.runAll(before.Name, m.stateSteps(dev, before)))
+	if err == nil {
+		m.tell(before, programs)
+	}
+	return err
 }
 
 func (m *Mover) runAll(device string, steps []step) error {

@@ -25,7 +25,7 @@ type Snapshot struct {
 	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
 	Master     Identity   `json:"master,omitzero"`    // IFLA_MASTER; zero for none
 	Addresses  []Address  `json:"addresses,omitempty"`
-	XDP        XDP        `json:"xdp,omitzero"`     // IFLA_XDP
+	Programs   []Program  `json:"programs,omitempty"`
 	Uppers     []Identity `json:"uppers,omitempty"` // devices of the namespace built on it, but its master
 	TakenAt    BootOffset `json:"takenAt"`          // when Addresses were read: their lifetimes count from here
 

@@ -11,14 +11,6 @@ import (
 // addresses. Every ErrTainted is an ErrDiffers.
 var ErrTainted = errors.New("something of the pod's is still on the device")
 
-// XDP is what runs on a device's receive path: the ids of BPF programs by
-// mode, 0 for none (IFLA_XDP_*_PROG_ID). Programs follow a device when it moves.
-type XDP struct {
-	Driver   uint32 `json:"driver,omitempty"`
-	Generic  uint32 `json:"generic,omitempty"`
-	Hardware uint32 `json:"hardware,omitempty"`
-}
-
 // strip removes the devices that the pod has built on ours and left in its
 // namespace: they would go on receiving the host device's frames after it went
 // home. What was on the device before the attach is the host's, and may be in
@@ -37,31 +29,6 @@ func strip(pod Namespace, dev, before Snapshot) error {
 		}
 	}
 	return nil
-}
-
-// detach removes the programs of the pod's from a device that is home. One
-// that a BPF link holds cannot be removed this way.
-func (m *Mover) detach(dev, before Snapshot) error {
-	foreign := XDP{
-		Driver:   other(dev.XDP.Driver, before.XDP.Driver),
-		Generic:  other(dev.XDP.Generic, before.XDP.Generic),
-		Hardware: other(dev.XDP.Hardware, before.XDP.Hardware),
-	}
-	if foreign == (XDP{}) {
-		return nil
-	}
-	if err := m.Host.DetachXDP(dev.Identity.Index, foreign); err != nil {
-		return fmt.Errorf("%w: %w", ErrTainted, err)
-	}
-	return nil
-}
-
-// other is the program unless it is the one that was there before.
-func other(program, before uint32) uint32 {
-	if program == before {
-		return 0
-	}
-	return program
 }
 
 // seal leaves a device that is not as it was down and without the addresses of

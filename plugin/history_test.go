@@ -19,14 +19,16 @@ import (
 
 // history is a node with a random past: pods that start and end, hostile
 // pods, names taken on the host, steps that fail, and a process that dies
-// between any two requests to the kernel.
+// between any two requests to the kernel. What pods build on their devices, or
+// attach to them, is never on one that is up on the host.
 type history struct {
 	*node
-	rand *rand.Rand
-	pods []*api.PodSandbox
-	n    int      // pods so far
-	took []string // names taken on the host
-	past []string // what happened, for the report
+	rand   *rand.Rand
+	pods   []*api.PodSandbox
+	n      int                      // pods so far
+	took   []string                 // names taken on the host
+	nested []*netmovetest.Namespace // of pods, held by somebody
+	past   []string                 // what happened, for the report
 }
 
 // Random histories: whatever happened, each device is in exactly one place at
@@ -58,6 +60,9 @@ func runHistory(t *testing.T, seed uint64) {
 	for range 12 {
 		h.event(t)
 		h.checkPlaces(t)
+		if up := h.host.Burdened(); len(up) > 0 {
+			t.Errorf("devices are up with something of a pod's: %q", up)
+		}
 	}
 	h.settle(t)
 	if diff := cmp.Diff(before, hostOnly(h.World.String())); diff != "" {
@@ -198,7 +203,44 @@ func (h *history) tamper(t *testing.T) {
 				_ = change() // a pod may try what it likes
 			}
 		}
+		h.leave(ns, dev)
 	}
+}
+
+// leave is what a pod leaves on its device.
+func (h *history) leave(ns *netmovetest.Namespace, dev netmove.Snapshot) {
+	i := dev.Identity.Index
+	switch h.rand.IntN(5) {
+	case 0:
+		h.note("  stacks a device")
+		ns.AddUpper(ns, i, netmove.Snapshot{Name: "upper" + strconv.Itoa(h.rand.IntN(1000))})
+	case 1:
+		h.nest(ns, i)
+	case 2, 3:
+		h.note("  attaches a program")
+		hooks := []netmove.Hook{netmove.XDPGeneric, netmove.XDPDriver, netmove.TCXIngress, netmove.TCXEgress}
+		ns.AttachProgram(i, netmove.Program{Hook: hooks[h.rand.IntN(4)], ID: h.rand.Uint32(), Link: h.rand.Uint32N(2)})
+		if h.rand.IntN(3) == 0 {
+			h.note("  that cannot be removed")
+			h.Hold(dev.Identity.Inode, true)
+		}
+	}
+}
+
+// nest has a pod stack a device and move it on to another namespace, which may
+// be hard to tell from somebody else's.
+func (h *history) nest(ns *netmovetest.Namespace, on int) {
+	u := ns.AddUpper(ns, on, netmove.Snapshot{Name: "upper" + strconv.Itoa(h.rand.IntN(1000))})
+	nested := ns.Nest(u.Identity.Index)
+	entered, shared := h.rand.IntN(2) == 0, h.rand.IntN(2) == 0
+	h.note("  nests a device, entered %v, known to the host %v", entered, shared)
+	if entered {
+		nested.Enter()
+	}
+	if shared {
+		nested.Share()
+	}
+	h.nested = append(h.nested, nested)
 }
 
 // takeName gives a device's name, or altname, to another device of the host.
@@ -226,6 +268,13 @@ func (h *history) settle(t *testing.T) {
 	}
 	for _, name := range h.took {
 		h.host.Remove(name)
+	}
+	for _, ns := range h.nested {
+		ns.Leave()
+		ns.Release()
+	}
+	for inode := uint64(1002); inode <= 1004; inode++ { // eth1 to eth3
+		h.Hold(inode, false)
 	}
 	h.note("settle")
 	for range 3 {

@@ -23,6 +23,8 @@ type link struct {
 	netmove.Snapshot
 	lower        int  // IFLA_LINK, 0 for none
 	lowerForeign bool // IFLA_LINK_NETNSID: lower is an index of another namespace
+	lowerNetns   int  // the id of that
+	xdp          []netmove.Program
 }
 
 // linkByName reads the device with that name or altname.
@@ -115,7 +117,7 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 	case unix.IFLA_LINK:
 		l.lower = int(u32(a.Value))
 	case unix.IFLA_LINK_NETNSID:
-		l.lowerForeign = true
+		l.lowerForeign, l.lowerNetns = true, int(int32(u32(a.Value)))
 	case unix.IFLA_PERM_ADDRESS:
 		l.Identity.PermMAC = netmove.MAC(a.Value)
 	case unix.IFLA_PARENT_DEV_NAME:

@@ -29,6 +29,10 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	for _, u := range above {
 		l.Uppers = append(l.Uppers, u.Identity)
 	}
+	// What cannot be seen does not forbid the attach: it is the host's own.
+	if l.Programs, err = ns.programs(l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
+		return netmove.Snapshot{}, err
+	}
 	if l.Loss, err = ns.loss(l.Identity.Index); err != nil {
 		return netmove.Snapshot{}, err
 	}
@@ -43,14 +47,35 @@ var errRaced = errors.New("the device changed while it was read")
 
 // Locate finds the device with that identity. That a device is not there is
 // final for whoever asks, so it is said only after looks that nobody disturbed.
-func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	const looks = 50
-	var l netmove.Snapshot
-	err := errRaced
-	for i := 0; i < looks && errors.Is(err, errRaced); i++ {
+func (ns *Namespace) Locate(id netmove.Identity, index int) (l netmove.Snapshot, err error) {
+	err = undisturbed(func() error {
 		l, err = ns.locate(id, index)
-	}
+		return err
+	})
 	return l, err
+}
+
+// undisturbed repeats a look that met a race.
+func undisturbed(look func() error) (err error) {
+	const looks = 50
+	for range looks {
+		if err = look(); !errors.Is(err, errRaced) {
+			break
+		}
+	}
+	return err
+}
+
+// identityOf reads the identity of the device with that ifindex.
+func (ns *Namespace) identityOf(index int) (netmove.Identity, error) {
+	var l link
+	err := undisturbed(func() (err error) {
+		if l, err = ns.linkByIndex(index); err == nil {
+			err = ns.identify(&l)
+		}
+		return err
+	})
+	return l.Identity, err
 }
 
 func (ns *Namespace) locate(id netmove.Identity, index int) (netmove.Snapshot, error) {

@@ -14,11 +14,13 @@ import (
 // Namespace is a network namespace of a World.
 type Namespace struct {
 	world    *World
-	uppers   map[uint64][]int // by inode of what they are built on, their indexes
+	nested   []*Namespace // those that it knows, by nsid
 	cookie   uint64
 	devices  map[int]*netmove.Snapshot
 	handles  int  // open ones
 	occupied bool // by processes
+	held     bool // by a descriptor of somebody's
+	shared   bool // the host knows it
 	dead     bool
 }
 
@@ -71,6 +73,7 @@ func (ns *Namespace) copyOf(d *netmove.Snapshot) netmove.Snapshot {
 	c := *d
 	c.Altnames = slices.Clone(d.Altnames)
 	c.Addresses = slices.Clone(d.Addresses)
+	c.Programs = slices.Clone(d.Programs)
 	c.TakenAt = netmove.BootOffset(ns.world.now)
 	return c
 }

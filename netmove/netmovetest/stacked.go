@@ -1,53 +1,79 @@
 package netmovetest
 
 import (
-	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// AddUpper makes a device that is built on another one.
-func (ns *Namespace) AddUpper(on int, d netmove.Snapshot) netmove.Snapshot {
+// AddUpper makes a device that is built on another one, which is in on.
+func (ns *Namespace) AddUpper(on *Namespace, index int, d netmove.Snapshot) netmove.Snapshot {
 	ns.world.mu.Lock()
 	defer ns.world.mu.Unlock()
 	d = ns.add(d)
-	if ns.uppers == nil {
-		ns.uppers = map[uint64][]int{}
-	}
-	inode := ns.devices[on].Identity.Inode
-	ns.uppers[inode] = append(ns.uppers[inode], d.Identity.Index)
+	ns.world.below[d.Identity.Inode] = on.devices[index].Identity.Inode
 	return d
 }
 
-// AttachXDP puts a program on a device.
-func (ns *Namespace) AttachXDP(index int, x netmove.XDP) {
-	ns.world.mu.Lock()
-	defer ns.world.mu.Unlock()
-	ns.devices[index].XDP = x
+// Knows gives another namespace an id in this one.
+func (ns *Namespace) Knows(other *Namespace) {
+	ns.locked(func() { ns.nested = append(ns.nested, other) })
 }
 
-// HoldXDP makes the programs of a device ones that cannot be detached, or can
-// again.
-func (w *World) HoldXDP(inode uint64, hold bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.held == nil {
-		w.held = map[uint64]bool{}
-	}
-	w.held[inode] = hold
+// Nest moves a device to a new namespace without a path or a process, which
+// somebody has a descriptor of until Release.
+func (ns *Namespace) Nest(index int) *Namespace {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	nested := ns.world.newNamespace()
+	nested.held = true
+	ns.nested = append(ns.nested, nested)
+	ns.transfer(ns.devices[index], nested, 0)
+	return nested
+}
+
+// Enter puts a process into the namespace.
+func (ns *Namespace) Enter() { ns.locked(func() { ns.occupied = true }) }
+
+// Share has the host know a nested namespace.
+func (ns *Namespace) Share() { ns.locked(func() { ns.shared = true }) }
+
+// Release closes the descriptor of Nest's.
+func (ns *Namespace) Release() {
+	ns.locked(func() {
+		ns.held = false
+		ns.world.reap(ns)
+	})
+}
+
+func (ns *Namespace) locked(f func()) {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	f()
 }
 
 // Uppers reads the devices that are built on the device.
 func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
 	err = ns.change(index, func(d *netmove.Snapshot) error {
-		for _, i := range ns.uppers[d.Identity.Inode] {
-			if upper := ns.devices[i]; upper != nil {
-				list = append(list, ns.copyOf(upper))
-			}
+		for _, u := range ns.on(d.Identity.Inode) {
+			list = append(list, ns.copyOf(u))
 		}
 		return nil
 	})
 	return list, err
+}
+
+// on is what of the namespace's devices is built on the one with that inode.
+func (ns *Namespace) on(inode uint64) (list []*netmove.Snapshot) {
+	for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+		if d := ns.devices[index]; ns.world.below[d.Identity.Inode] == inode {
+			list = append(list, d)
+		}
+	}
+	return list
 }
 
 // Delete deletes a device.
@@ -55,21 +81,70 @@ func (ns *Namespace) Delete(index int) error {
 	return ns.set(index, func(*netmove.Snapshot) { delete(ns.devices, index) })
 }
 
-// DetachXDP detaches programs, unless they are held.
-func (ns *Namespace) DetachXDP(index int, modes netmove.XDP) error {
-	return ns.change(index, func(d *netmove.Snapshot) error {
-		if ns.world.held[d.Identity.Inode] {
-			return errors.New("the program is held")
+// Stacked finds the devices built on one of below's.
+func (ns *Namespace) Stacked(below netmove.Namespace, index int) (list []netmove.Upper, err error) {
+	err = ns.world.do(func() error {
+		d := below.(*Namespace).devices[index]
+		if d == nil {
+			return nil
 		}
-		if modes.Generic != 0 {
-			d.XDP.Generic = 0
-		}
-		if modes.Driver != 0 {
-			d.XDP.Driver = 0
-		}
-		if modes.Hardware != 0 {
-			d.XDP.Hardware = 0
+		for nsid := netmove.Here; nsid < len(ns.nested); nsid++ {
+			where := ns.within(nsid)
+			for _, u := range where.on(d.Identity.Inode) {
+				list = append(list, ns.upper(where, nsid, u))
+			}
 		}
 		return nil
 	})
+	return list, err
+}
+
+// within is the namespace with that id.
+func (ns *Namespace) within(nsid int) *Namespace {
+	if nsid == netmove.Here {
+		return ns
+	}
+	return ns.nested[nsid]
+}
+
+func (ns *Namespace) upper(where *Namespace, nsid int, d *netmove.Snapshot) netmove.Upper {
+	u := netmove.Upper{Snapshot: where.copyOf(d), Nsid: nsid, Shared: where.shared}
+	if nsid != netmove.Here && !where.occupied {
+		u.Identity.Inode = 0
+		return u
+	}
+	u.Elder = d.Identity.Inode < ns.devices[netmove.LoopbackIndex].Identity.Inode
+	return u
+}
+
+// Unstack deletes a device.
+func (ns *Namespace) Unstack(u netmove.Upper) error {
+	return ns.within(u.Nsid).Delete(u.Identity.Index)
+}
+
+// Burdened lists the devices of the namespace that are up and have a program on
+// them, or a device that is built on them, wherever that is.
+func (ns *Namespace) Burdened() (list []string) {
+	ns.locked(func() {
+		for _, d := range ns.devices {
+			if b := ns.world.burden(d); d.Flags.Up && b != "" {
+				list = append(list, b)
+			}
+		}
+	})
+	return list
+}
+
+// burden prints what is on a device.
+func (w *World) burden(d *netmove.Snapshot) string {
+	var b strings.Builder
+	for _, p := range d.Programs {
+		fmt.Fprintf(&b, "  %s has the %s\n", d.Name, p)
+	}
+	for _, ns := range w.all {
+		for _, u := range ns.on(d.Identity.Inode) {
+			fmt.Fprintf(&b, "  %s has %s on it\n", d.Name, u.Name)
+		}
+	}
+	return b.String()
 }

@@ -40,7 +40,8 @@ type World struct {
 	namespaces map[string]*Namespace // by path; a pin is one more path
 	all        []*Namespace          // those without a path, too
 	cookies    uint64
-	held       map[uint64]bool // inodes of devices whose programs a BPF link holds
+	held       map[uint64]bool   // inodes of devices whose programs cannot be detached
+	below      map[uint64]uint64 // by inode of a device, that of the one it is built on
 	inodes     uint64
 	now        time.Duration
 
@@ -52,7 +53,7 @@ type World struct {
 
 // New makes a world with no namespaces.
 func New() *World {
-	return &World{namespaces: map[string]*Namespace{}, inodes: 1000}
+	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, inodes: 1000}
 }
 
 var _ netmove.Kernel = (*World)(nil)
@@ -137,9 +138,15 @@ func (w *World) do(f func() error) error {
 func (w *World) AddNamespace(path string) *Namespace {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.cookies++
-	ns := &Namespace{world: w, cookie: w.cookies, devices: map[int]*netmove.Snapshot{}, occupied: true}
+	ns := w.newNamespace()
+	ns.occupied = true
 	w.namespaces[path] = ns
+	return ns
+}
+
+func (w *World) newNamespace() *Namespace {
+	w.cookies++
+	ns := &Namespace{world: w, cookie: w.cookies, devices: map[int]*netmove.Snapshot{}}
 	w.all = append(w.all, ns)
 	ns.add(netmove.Snapshot{Name: "lo", MTU: 65536, Role: netmove.Role{Loopback: true, Immovable: true}})
 	return ns
@@ -180,7 +187,7 @@ func (w *World) RemoveNamespace(path string) {
 
 // reap ends the namespace unless something holds it.
 func (w *World) reap(ns *Namespace) {
-	if ns == nil || ns.dead || ns.handles > 0 || ns.occupied {
+	if ns == nil || ns.dead || ns.handles > 0 || ns.occupied || ns.held {
 		return
 	}
 	for _, other := range w.namespaces {
@@ -202,6 +209,7 @@ func (w *World) reap(ns *Namespace) {
 		ns.transfer(d, host, 0)
 		d.Name = name
 	}
+	clear(ns.devices)
 }
 
 // Pin is one more path of the namespace.
@@ -264,6 +272,7 @@ func (w *World) String() string {
 		fmt.Fprintf(&b, "%s\n", path)
 		ns := w.namespaces[path]
 		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			b.WriteString(w.burden(ns.devices[index]))
 			printDevice(&b, ns.devices[index])
 		}
 	}
@@ -271,9 +280,6 @@ func (w *World) String() string {
 }
 
 func printDevice(b *strings.Builder, d *netmove.Snapshot) {
-	if d.XDP != (netmove.XDP{}) {
-		fmt.Fprintf(b, "  %s has XDP %+v\n", d.Name, d.XDP)
-	}
 	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
 		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
 		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master.Index, d.Flags)

@@ -1,0 +1,164 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Stacked finds the devices built on one of another namespace. Of a device that
+// is built on another, IFLA_LINK is the other's ifindex, and IFLA_LINK_NETNSID
+// the id of its namespace; the kernel tells that id as the asking socket's
+// namespace knows it, also in a dump of a third one (rtnl_fill_link_netnsid).
+func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Upper, error) {
+	b, ok := below.(*Namespace)
+	if !ok {
+		return nil, fmt.Errorf("look on a device in a %T: not a namespace of this kernel", below)
+	}
+	id, err := ns.idOf(int(b.file))
+	if id == unix.NETNSA_NSID_NOT_ASSIGNED || err != nil {
+		return nil, err // no device has ever come here from below, or gone there
+	}
+	where, err := ns.nested(id)
+	if err != nil {
+		return nil, err
+	}
+	var found []upper
+	for _, nsid := range append(where, netmove.Here) {
+		more, err := ns.stackedIn(nsid, index)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	// Ends of pairs say the same of their other end, and are not built on it.
+	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id || isPair(u.Identity.Kind) })
+	return ns.describe(found, id)
+}
+
+// upper is a device that was found by number.
+type upper struct {
+	link
+	nsid int
+}
+
+// nested lists the namespaces that this one knows, but itself and that one.
+func (ns *Namespace) nested(below int) ([]int, error) {
+	ids, err := ns.known()
+	if err != nil {
+		return nil, err
+	}
+	ids = slices.DeleteFunc(ids, func(id int) bool { return id == below })
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	self, err := ns.idOf(int(ns.file))
+	return slices.DeleteFunc(ids, func(id int) bool { return id == self }), err
+}
+
+// stackedIn reads the devices of a namespace that stand on one of another
+// namespace with that ifindex. A namespace that has died has none.
+func (ns *Namespace) stackedIn(nsid, index int) ([]upper, error) {
+	msgs, err := ns.dump(func() *nl.NetlinkRequest {
+		req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+		req.AddData(&nl.IfInfomsg{})
+		req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(rtextFilterSkipStats)))
+		addTarget(req, nsid)
+		return req
+	}, unix.RTM_NEWLINK)
+	if nsid != netmove.Here && is(err, unix.EINVAL) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("devices of the namespace with id %d: %w", nsid, err)
+	}
+	var list []upper
+	for _, msg := range msgs {
+		l, err := parseLink(msg)
+		if err != nil {
+			return nil, err
+		}
+		if l.lower == index && l.lowerForeign {
+			list = append(list, upper{l, nsid})
+		}
+	}
+	return list, nil
+}
+
+// addTarget makes a request one about the namespace with that id.
+func addTarget(req *nl.NetlinkRequest, nsid int) {
+	if nsid != netmove.Here {
+		req.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(nsid))))
+	}
+}
+
+// describe tells of each device whose it may be. There is next to never one.
+func (ns *Namespace) describe(found []upper, below int) ([]netmove.Upper, error) {
+	if len(found) == 0 {
+		return nil, nil
+	}
+	shared, err := ns.knownTo(below)
+	if err != nil {
+		return nil, err
+	}
+	birth, err := ns.birth()
+	if err != nil {
+		return nil, err
+	}
+	var list []netmove.Upper
+	for _, u := range found {
+		err := ns.identifyUpper(&u)
+		if errors.Is(err, netmove.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("device %q: %w", u.Name, err)
+		}
+		list = append(list, netmove.Upper{
+			Snapshot: u.Snapshot, Nsid: u.nsid,
+			Elder:  u.Identity.Inode != 0 && u.Identity.Inode < birth,
+			Shared: u.nsid != netmove.Here && slices.Contains(shared, u.nsid),
+		})
+	}
+	return list, nil
+}
+
+// birth is the inode of the namespace's lo, its first device, which cannot go.
+// Inodes of sysfs only grow (__kernfs_new_node), so that what has a smaller one
+// is older than the namespace.
+func (ns *Namespace) birth() (uint64, error) {
+	id, err := ns.identityOf(netmove.LoopbackIndex)
+	return id.Inode, err
+}
+
+// identifyUpper fills in the identity, if there is a way into the device's
+// namespace.
+func (ns *Namespace) identifyUpper(u *upper) (err error) {
+	if u.nsid == netmove.Here {
+		u.Identity, err = ns.identityOf(u.Identity.Index)
+		return err
+	}
+	inside, err := ns.enter(u.nsid)
+	if inside == nil || err != nil {
+		return err
+	}
+	u.Identity, err = inside.identityOf(u.Identity.Index)
+	return errors.Join(err, inside.Close())
+}
+
+// Unstack deletes a device that Stacked has found.
+func (ns *Namespace) Unstack(u netmove.Upper) error {
+	req := nl.NewNetlinkRequest(unix.RTM_DELLINK, unix.NLM_F_ACK)
+	req.AddData(ifInfo(u.Identity.Index))
+	addTarget(req, u.Nsid)
+	_, err := ns.exchange(req, 0)
+	if u.Nsid != netmove.Here && is(err, unix.EINVAL) {
+		return fmt.Errorf("its namespace: %w: %w", netmove.ErrNotFound, err)
+	}
+	return classify(err)
+}

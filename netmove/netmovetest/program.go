@@ -1,0 +1,47 @@
+package netmovetest
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// AttachProgram puts a program on a device.
+func (ns *Namespace) AttachProgram(index int, p netmove.Program) {
+	ns.world.mu.Lock()
+	defer ns.world.mu.Unlock()
+	d := ns.devices[index]
+	d.Programs = append(d.Programs, p)
+}
+
+// Hold makes the programs of a device ones that cannot be detached, or can
+// again.
+func (w *World) Hold(inode uint64, hold bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.held == nil {
+		w.held = map[uint64]bool{}
+	}
+	w.held[inode] = hold
+}
+
+// Programs reads the programs on a device.
+func (ns *Namespace) Programs(index int) (list []netmove.Program, err error) {
+	err = ns.change(index, func(d *netmove.Snapshot) error {
+		list = slices.Clone(d.Programs)
+		return nil
+	})
+	return list, err
+}
+
+// Detach detaches a program, unless it is held.
+func (ns *Namespace) Detach(index int, p netmove.Program) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		if ns.world.held[d.Identity.Inode] {
+			return errors.New("the program is held")
+		}
+		d.Programs = slices.DeleteFunc(d.Programs, func(q netmove.Program) bool { return p == q })
+		return nil
+	})
+}

@@ -1,0 +1,111 @@
+package netmove
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Hook is a place on a device where BPF programs run.
+type Hook string
+
+// The hooks whose programs follow a device when it moves.
+const (
+	XDPGeneric  Hook = "xdp generic"  // IFLA_XDP_SKB_PROG_ID
+	XDPDriver   Hook = "xdp driver"   // IFLA_XDP_DRV_PROG_ID
+	XDPHardware Hook = "xdp hardware" // IFLA_XDP_HW_PROG_ID
+	TCXIngress  Hook = "tcx ingress"  // BPF_TCX_INGRESS, Linux 6.6
+	TCXEgress   Hook = "tcx egress"   // BPF_TCX_EGRESS
+)
+
+// Program is a BPF program on a device.
+type Program struct {
+	Hook Hook   `json:"hook"`
+	ID   uint32 `json:"id"`             // of the program, as bpftool(8) shows it
+	Link uint32 `json:"link,omitempty"` // of the BPF link that holds it there; 0: none, or not known
+}
+
+// String names the program for a message.
+func (p Program) String() string {
+	if p.Link != 0 {
+		return fmt.Sprintf("%s program %d of link %d", p.Hook, p.ID, p.Link)
+	}
+	return fmt.Sprintf("%s program %d", p.Hook, p.ID)
+}
+
+// same reports whether other is p. The holder of a link can exchange the
+// program of it, and it is still the same attachment.
+func (p Program) same(other Program) bool {
+	return p.Hook == other.Hook && (p.ID == other.ID || p.Link != 0 && p.Link == other.Link)
+}
+
+// without is what of the programs is not among those.
+func without(programs, those []Program) []Program {
+	var rest []Program
+	for _, p := range programs {
+		if !slices.ContainsFunc(those, p.same) {
+			rest = append(rest, p)
+		}
+	}
+	return rest
+}
+
+// look is what programs were seen on a device.
+type look struct {
+	programs []Program
+	unseen   error // an ErrUnseen: there may be more
+}
+
+// programs reads what programs can be seen. Where bpf(2) is refused, nobody can
+// tell a device with TCX programs from one without, and that must not keep every
+// device of the node down.
+func (m *Mover) programs(index int) (look, error) {
+	list, err := m.Host.Programs(index)
+	if errors.Is(err, ErrUnseen) {
+		return look{list, err}, nil
+	}
+	return look{programs: list}, err
+}
+
+// detach removes the programs of the pod's from a device that is home, and
+// returns what is on it then. They are removed here and not in the pod, where
+// a process of the pod's could put them back. They see nothing of the host's
+// meanwhile: a device that comes home is down, and goes up after this.
+func (m *Mover) detach(dev, before Snapshot) (look, error) {
+	index := dev.Identity.Index
+	have, err := m.programs(index)
+	if err != nil {
+		return look{}, fmt.Errorf("%w: look for programs: %w", ErrTainted, err)
+	}
+	foreign := without(have.programs, before.Programs)
+	if len(foreign) == 0 {
+		return have, nil
+	}
+	var errs []error
+	for _, p := range foreign {
+		m.Log.Debug("step", "device", before.Name, "step", "detach "+p.String())
+		errs = append(errs, m.Host.Detach(index, p))
+	}
+	// What was asked for is not always what has happened.
+	have, err = m.programs(index)
+	if err != nil {
+		return look{}, fmt.Errorf("%w: look for programs again: %w", ErrTainted, err)
+	}
+	if left := without(have.programs, before.Programs); len(left) > 0 {
+		return look{}, fmt.Errorf("%w: %v: %w", ErrTainted, left, errors.Join(errs...))
+	}
+	return have, nil
+}
+
+// tell says what is not known of the programs on a device that is as it was
+// otherwise, and which of the host's the pod has taken off: who put them there
+// must do so again.
+func (m *Mover) tell(before Snapshot, now look) {
+	if now.unseen != nil {
+		m.Log.Warn("programs of the pod's may still be on the device", "device", before.Name, "err", now.unseen)
+		return
+	}
+	for _, p := range without(before.Programs, now.programs) {
+		m.Log.Warn("a program of the host's is gone from the device", "device", before.Name, "program", p.String())
+	}
+}

@@ -1,0 +1,58 @@
+package netmove
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// ErrStacked means that the device is home, and that a device is built on it
+// that may be the pod's and may be somebody else's. It is left down and without
+// addresses, and only the pod's namespace can tell when that has changed.
+var ErrStacked = errors.New("it cannot be told whose device is built on it")
+
+// Here is the Nsid of a device that is in the namespace itself.
+const Here = -1
+
+// Upper is a device that is built on another one, in whatever namespace.
+type Upper struct {
+	// Snapshot has inode 0 if the device's namespace could not be entered: no
+	// process is in it.
+	Snapshot
+
+	Nsid   int  // of its namespace, as the pod's namespace knows it
+	Elder  bool // it was made before the pod's namespace was
+	Shared bool // the host knows its namespace, too
+}
+
+// unstack removes, from a device that is home, the devices that the pod built on
+// it and moved on to namespaces of its own: they would go on receiving the
+// host's frames. What is left in the pod by a process that built it while the
+// device left goes, too. It looks at a device that has come home, and not at one
+// that is about to leave, since nobody in the pod can build on it any more.
+//
+// A hostile pod chooses names, MACs and ids, and can have the host know its
+// namespaces and hide them among other pods': it moves the end of a pair to
+// them. But what was there before the pod was is not the pod's, and that
+// cannot be forged.
+func (m *Mover) unstack(pod Namespace, dev, before Snapshot) error {
+	found, err := pod.Stacked(m.Host, dev.Identity.Index)
+	if err != nil {
+		return fmt.Errorf("look for devices on it: %w", err)
+	}
+	var errs []error
+	for _, u := range found {
+		switch {
+		case u.Elder, slices.ContainsFunc(before.Uppers, u.Identity.Same):
+			continue
+		case u.Identity.Inode == 0 && u.Shared:
+			errs = append(errs, fmt.Errorf("%w: %q, in a namespace that nobody is in", ErrStacked, u.Name))
+			continue
+		}
+		m.Log.Debug("step", "device", before.Name, "step", "remove "+u.Name+", built on it")
+		if err := pod.Unstack(u); err != nil && !errors.Is(err, ErrNotFound) {
+			errs = append(errs, fmt.Errorf("remove %q, which the pod built on it: %w", u.Name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
