@@ -21,8 +21,8 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 		return nil, fmt.Errorf("look on a device in a %T: not a namespace of this kernel", below)
 	}
 	id, err := ns.idOf(int(b.file))
-	if id == unix.NETNSA_NSID_NOT_ASSIGNED || err != nil {
-		return nil, err // no device has ever come here from below, or gone there
+	if err != nil {
+		return nil, err
 	}
 	where, err := ns.nested(id)
 	if err != nil {
@@ -35,6 +35,12 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 			return nil, err
 		}
 		found = append(found, more...)
+	}
+	if len(found) > 0 && id == unix.NETNSA_NSID_NOT_ASSIGNED {
+		// The dump has given it one, if it has told of a device on one of below's.
+		if id, err = ns.idOf(int(b.file)); id == unix.NETNSA_NSID_NOT_ASSIGNED || err != nil {
+			return nil, err
+		}
 	}
 	// Ends of pairs say the same of their other end, and are not built on it.
 	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id || isPair(u.Identity.Kind) })

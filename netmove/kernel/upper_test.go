@@ -125,6 +125,25 @@ func TestUpperOfOthersUnclear(t *testing.T) {
 	sameText(t, "the host after the return", before, n.host.World(t))
 }
 
+// The device came home by way of a third namespace, as hardware does whose
+// namespace dies, and the pod's namespace has never had to do with the host's.
+func TestUpperOfAStray(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.IP(t, "link add eth1 type ifb")
+	before := n.host.World(t)
+	plan := n.attach(t, netmove.Request{Device: "eth1"})
+	third := nstest.New(t)
+	n.pod.IP(t, "link add mac1 link eth1 type macvlan")
+	n.pod.IP(t, "link set eth1 netns "+third.Path())
+	third.IP(t, "link set eth1 netns "+n.host.Path())
+	n.giveBack(t, plan)
+	if left := n.pod.IP(t, "link"); strings.Contains(left, "mac1") {
+		t.Errorf("left behind:\n%s", left)
+	}
+	sameText(t, "the host after the return", before, n.host.World(t))
+}
+
 // What docs/kernel.md says is out of reach: what the pod's namespace has never had
 // in it, or what went on from where the pod sent it. It stays for as long as
 // somebody who is not of the pod holds its namespace.
