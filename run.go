@@ -53,7 +53,7 @@ func runCommand(o *runOptions) *cobra.Command {
 	flags.StringVar(&o.registration.Socket, "nri-socket", o.registration.Socket, "NRI socket of the runtime")
 	flags.StringVar(&o.registration.Index, "index", o.registration.Index, "two digits: the place among the plugins of the runtime")
 	flags.StringVar(&o.registration.Name, "name", o.registration.Name, "name to register with the runtime")
-	flags.StringVar(&o.listen, "listen", o.listen, `address of /healthz and /readyz; "" for none`)
+	flags.StringVar(&o.listen, "listen", o.listen, `address of /healthz, /readyz and /metrics; "" for none`)
 	flags.StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from: a path, or "self"; needed only where it is not that of pid 1`)
 	return cmd
 }
@@ -109,6 +109,10 @@ func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plug
 		o.watchConfig(ctx, log, p, c)
 		return nil
 	})
+	g.Go(func() error {
+		serveControl(ctx, log, o.stateDir, p)
+		return nil
+	})
 	if o.listen != "" {
 		g.Go(func() error {
 			serveHTTP(ctx, log, o.listen, p.Handler())
@@ -145,15 +149,33 @@ func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handle
 	// Descriptors are what opens pods' namespaces: no client may use them up.
 	const connections, patience = 32, 5 * time.Second
 	l = netutil.LimitListener(l, connections)
-	s := &http.Server{Handler: h, ReadTimeout: patience, WriteTimeout: patience, IdleTimeout: patience}
+	serveUntil(ctx, log, l, &http.Server{Handler: h, ReadTimeout: patience, WriteTimeout: patience, IdleTimeout: patience})
+}
+
+// serveControl answers the commands of operators. Pods do not depend on it.
+func serveControl(ctx context.Context, log *slog.Logger, state string, p *plugin.Plugin) {
+	path := plugin.ControlSocket(state)
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		log.Error("remove the control socket that an earlier process left", "err", err)
+	}
+	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
+	if err != nil {
+		log.Error("no commands by hand", "err", err)
+		return
+	}
+	serveUntil(ctx, log, l, &http.Server{Handler: p.Control(), ConnContext: plugin.WithPeer})
+}
+
+// serveUntil serves until ctx ends.
+func serveUntil(ctx context.Context, log *slog.Logger, l net.Listener, s *http.Server) {
 	stop := context.AfterFunc(ctx, func() {
 		if err := s.Close(); err != nil {
-			log.Error("close the probes' connections", "err", err)
+			log.Error("close connections", "addr", l.Addr(), "err", err)
 		}
 	})
 	defer stop()
 	if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-		log.Error("no more probes", "err", err)
+		log.Error("no longer served", "addr", l.Addr(), "err", err)
 	}
 }
 
@@ -210,14 +232,20 @@ func sameFile(a, b string) (bool, error) {
 	return os.SameFile(sa, sb), nil
 }
 
+// bootID tells one run of the kernel from another (proc_sys_kernel(5)).
+func bootID() (string, error) {
+	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	return strings.TrimSpace(string(id)), err
+}
+
 // openJournal opens the journal of this boot, and tells of files that are no
 // records of it.
 func openJournal(log *slog.Logger, state string) (*journal.Journal, error) {
-	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	boot, err := bootID()
 	if err != nil {
 		return nil, err
 	}
-	j, problems, err := journal.Open(state, strings.TrimSpace(string(id)))
+	j, problems, err := journal.Open(state, boot)
 	for _, p := range problems {
 		log.Error("a file of the journal was set aside", "err", p)
 	}

@@ -15,6 +15,27 @@ import (
 // one that writes it. The lock goes with the process, whatever ends it
 // (flock(2)).
 func lockState(ctx context.Context, log *slog.Logger, state string) (unlock func(), err error) {
+	for waiting := false; ; waiting = true {
+		unlock, err := tryLockState(state)
+		if !errors.Is(err, errLocked) {
+			return unlock, err
+		}
+		if !waiting {
+			log.Warn("another process works with the state folder, waiting for its end", "state", state)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, fmt.Errorf("wait for the state folder: %w", ctx.Err())
+		case <-time.After(200 * time.Millisecond):
+		}
+	}
+}
+
+// errLocked means that another process works with the state folder.
+var errLocked = errors.New("another process works with the state folder")
+
+// tryLockState makes the state folder and locks it, or returns errLocked.
+func tryLockState(state string) (unlock func(), err error) {
 	if err := os.MkdirAll(state, 0o700); err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
@@ -25,21 +46,12 @@ func lockState(ctx context.Context, log *slog.Logger, state string) (unlock func
 	if err != nil {
 		return nil, fmt.Errorf("state folder: %w", err)
 	}
-	for waiting := false; ; waiting = true {
-		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-		if err == nil {
-			return func() { f.Close() }, nil
-		}
-		if !errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, errors.Join(fmt.Errorf("lock the state folder: %w", err), f.Close())
-		}
-		if !waiting {
-			log.Warn("another process works with the state folder, waiting for its end", "state", state)
-		}
-		select {
-		case <-ctx.Done():
-			return nil, errors.Join(fmt.Errorf("wait for the state folder: %w", ctx.Err()), f.Close())
-		case <-time.After(200 * time.Millisecond):
-		}
+	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil, errors.Join(errLocked, f.Close())
 	}
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("lock the state folder: %w", err), f.Close())
+	}
+	return func() { f.Close() }, nil
 }

@@ -33,10 +33,10 @@ func checkHostName(name string) error {
 
 func isNotInName(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
-// checkPodName says why a pod cannot give a device the name. It is stricter
+// CheckPodName says why a device cannot have the name in a pod. It is stricter
 // than the kernel: a name ends up in file names, shells and sysctl paths of
 // programs in the pod, and "all" and "default" are folders of the latter.
-func checkPodName(name string) error {
+func CheckPodName(name string) error {
 	switch {
 	case name == "":
 		return errors.New("empty: leave it out to keep the host's name")

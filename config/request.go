@@ -72,7 +72,7 @@ func parsePodName(newName, sample value) string {
 	if !ok {
 		return ""
 	}
-	if err := checkPodName(name); err != nil {
+	if err := CheckPodName(name); err != nil {
 		newName.refuse("%v", err)
 		return ""
 	}

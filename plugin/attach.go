@@ -32,9 +32,16 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 		return err
 	}
 	p.endEarlier(pod)
-	record, err := p.begin(ctx, pod, netns, requests)
+	begin := func() (*journal.Record, error) { return p.begin(ctx, pod, netns, requests) }
+	return p.transact(ctx, netns, begin, c)
+}
+
+// transact writes the record of an attach, pins the namespace, which it closes in
+// the end, and moves the devices.
+func (p *Plugin) transact(ctx context.Context, netns netmove.Namespace, begin func() (*journal.Record, error), c *claim) error {
+	record, err := begin()
 	for tries := 1; errors.Is(err, journal.ErrStale) && tries < beginTries; tries++ {
-		record, err = p.begin(ctx, pod, netns, requests)
+		record, err = begin()
 	}
 	if err != nil {
 		return errors.Join(err, netns.Close())
@@ -59,7 +66,7 @@ func (p *Plugin) endEarlier(pod *api.PodSandbox) {
 			continue
 		}
 		if p.ends.empty(r) {
-			p.giveBack(r.Sandbox, podAgain)
+			_ = p.giveBack(r.Sandbox, podAgain) // logged; the new sandbox is refused then
 		}
 	}
 }
@@ -141,6 +148,7 @@ func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *jour
 	p.pace.measured(len(plan), took)
 	err := p.commit(record, c)
 	if err == nil {
+		p.metrics.attached(attached)
 		log.Info("devices attached", "devices", summary(plan), "took", took)
 		return nil
 	}

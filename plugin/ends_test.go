@@ -314,7 +314,7 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		n.RemoveNamespace("pod-a")
 		n.start(t, allowAll)
 		n.Recover()
-		for range 1 + missesOfALoss {
+		for range 1 + enoughTries {
 			n.sweep()
 		}
 		n.host.Remove("net1")

@@ -27,6 +27,7 @@ func (p *Plugin) CreateContainer(ctx context.Context, pod *api.PodSandbox, _ *ap
 	}
 	err := p.inTime(ctx, func(ctx context.Context, c *claim) error { return p.gate(ctx, pod, c) })
 	if err != nil {
+		p.metrics.attached(refused)
 		p.podLog(pod).Warn("container refused", "err", err)
 		return nil, nil, oneLine(err)
 	}
@@ -39,6 +40,7 @@ func (p *Plugin) gate(ctx context.Context, pod *api.PodSandbox, c *claim) error 
 		return nil
 	}
 	if p.populated.has(pod.GetId()) && asksForDevices(pod) {
+		p.reportMissed(pod)
 		return errMissed
 	}
 	return p.attach(ctx, pod, c)
@@ -73,8 +75,14 @@ func (p *Plugin) findMissed(pods []*api.PodSandbox, containers []*api.Container)
 		delete(asking, pod.GetId()) // told once
 		p.populated.add(pod.GetId())
 		if !p.hasDevices(pod) && asksForDevices(pod) {
-			p.podLog(pod).Error("missed: the pod runs without the devices that it asks for", "hint", "delete the pod")
+			p.reportMissed(pod)
 		}
+	}
+}
+
+func (p *Plugin) reportMissed(pod *api.PodSandbox) {
+	if p.missed.add(pod) {
+		p.podLog(pod).Error("missed: the pod runs without the devices that it asks for", "hint", "delete the pod")
 	}
 }
 

@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"slices"
 	"time"
 
@@ -20,67 +21,88 @@ const (
 	podAgain   reason = "the pod starts again in a new sandbox"
 	unfinished reason = "an earlier operation was not completed"
 	strayed    reason = "the kernel brought it home from a namespace that died"
+	byHand     reason = "an operator wants it"
 )
 
 // giveBack brings home what a sandbox holds. It may be called in any order
 // with anything else, any number of times. What cannot be brought home, or is
-// home and not yet as it was, stays in the journal, for the sweep.
-func (p *Plugin) giveBack(sandbox string, why reason) {
+// home and not yet as it was, stays in the journal, for the sweep; the error,
+// which has been logged, tells of it.
+func (p *Plugin) giveBack(sandbox string, why reason) error {
 	defer p.locks.lock(sandbox)()
 	record, ok := p.journal.Get(sandbox)
-	if !ok || record.State == journal.Lost {
-		return
+	if !ok || record.State == journal.Lost || record.State == journal.Quarantined {
+		return nil
 	}
-	g := &giving{Plugin: p, log: recordLog(p.log, record), why: why, left: *record}
+	g := p.giving(record, why)
 	// The return does not depend on this being written: a full disk must not
 	// keep a device in a dead pod.
 	g.setState(journal.Returning)
 	g.left.Devices = nil
-	g.run(record.Devices)
+	return g.run(record.Devices)
 }
 
-// giveBackOne brings home one device of a sandbox that goes on having the
-// others.
-func (p *Plugin) giveBackOne(sandbox string, id netmove.Identity, why reason) {
+// giveBackSome brings home some devices of a sandbox that goes on having the
+// others. Those that are lost, or in quarantine, get another try.
+func (p *Plugin) giveBackSome(sandbox string, why reason, some func(netmove.Attachment) bool) error {
 	defer p.locks.lock(sandbox)()
 	record, ok := p.journal.Get(sandbox)
-	if !ok || record.State != journal.Attached {
-		return
+	if !ok || record.State == journal.Attaching {
+		return nil
 	}
-	g := &giving{Plugin: p, log: recordLog(p.log, record), why: why, left: *record}
-	var one []netmove.Attachment
-	g.left.Devices = nil
-	for _, a := range record.Devices {
-		if a.Before.Identity.Same(id) {
-			one = append(one, a)
-			continue
-		}
-		g.left.Devices = append(g.left.Devices, a)
-		g.away = true
+	g := p.giving(record, why)
+	if record.State != journal.Attached {
+		g.left.State = journal.Returning
 	}
-	g.run(one)
+	var devices [3][]netmove.Attachment
+	for i, list := range []*[]netmove.Attachment{&g.left.Devices, &g.left.Quarantined, &g.left.Lost} {
+		devices[i], *list = split(*list, some)
+	}
+	g.away = len(g.left.Devices) > 0
+	return g.run(slices.Concat(devices[:]...))
 }
 
-// missesOfALoss is how often in a row a device is looked for in vain before it
-// counts as lost. Until then its namespace stays pinned.
-const missesOfALoss = 3
+// split tells the attachments that hold from the others.
+func split(list []netmove.Attachment, holds func(netmove.Attachment) bool) (yes, no []netmove.Attachment) {
+	for _, a := range list {
+		if holds(a) {
+			yes = append(yes, a)
+		} else {
+			no = append(no, a)
+		}
+	}
+	return yes, no
+}
+
+// enoughTries is how often in a row a device is looked for in vain before it
+// counts as lost, until when its namespace stays pinned; and how often what a
+// pod left on it is removed in vain before it is quarantined.
+const enoughTries = 3
 
 // giving is one return of devices of a sandbox.
 type giving struct {
 	*Plugin
-	log  *slog.Logger
-	why  reason
-	left journal.Record // with the devices that are not done with
-	home []string       // names of those that are home and as they were
-	away bool           // a device is, or may be, still in the pod
-	held bool           // its namespace could not be let go of
+	log    *slog.Logger
+	why    reason
+	left   journal.Record // with the devices that are not done with
+	home   []string       // names of those that are home and as they were
+	away   bool           // a device is, or may be, still in the pod
+	held   bool           // its namespace could not be let go of
+	failed []error        // what is not as it was
+}
+
+func (p *Plugin) giving(record *journal.Record, why reason) *giving {
+	g := &giving{Plugin: p, log: recordLog(p.log, record), why: why, left: *record}
+	g.left.Problems = map[string]journal.Problem{}
+	maps.Copy(g.left.Problems, record.Problems)
+	return g
 }
 
 // run returns the devices and writes what is left.
-func (g *giving) run(devices []netmove.Attachment) {
+func (g *giving) run(devices []netmove.Attachment) error {
 	began := time.Now()
 	g.all(devices)
-	if !g.away {
+	if !g.away && len(g.left.Quarantined) == 0 {
 		err := g.holds.release(g.left.Sandbox)
 		g.check("let go of the pod's network namespace", err)
 		g.held = err != nil
@@ -89,6 +111,7 @@ func (g *giving) run(devices []netmove.Attachment) {
 	if len(g.home) > 0 {
 		g.log.Info("devices returned", "why", string(g.why), "devices", g.home, "took", time.Since(began))
 	}
+	return errors.Join(g.failed...)
 }
 
 func (g *giving) check(what string, err error) {
@@ -137,30 +160,57 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 		back.Before.Flags.Up, back.Before.Addresses = false, nil
 	}
 	device := a.Before.Identity.RecognisableName()
+	delete(g.left.Problems, a.Before.Name)
 	err := g.mover.Undo(netns, netmove.Plan{back})
-	switch {
-	case err == nil:
-		g.told.forget(device)
-		g.misses.forget(device)
+	if err == nil {
+		g.done(device, returned)
 		g.home = append(g.home, a.Before.Name)
 		return true
-	case errors.Is(err, netmove.ErrLost) && g.misses.add(device) < missesOfALoss:
-		g.away = true
-		return false
-	case errors.Is(err, netmove.ErrLost):
-		g.told.forget(device)
-		g.misses.forget(device)
-		g.log.Error("device is lost", "device", a.Before.Name, "err", err)
-		g.left.Lost = append(g.left.Lost, a)
-		return true
-	case !errors.Is(err, netmove.ErrDiffers):
-		g.away = true
 	}
+	g.failed = append(g.failed, err)
+	lost := errors.Is(err, netmove.ErrLost)
+	tainted := errors.Is(err, netmove.ErrTainted) || errors.Is(err, netmove.ErrStacked)
+	if lost || tainted {
+		if g.why == byHand || g.misses.add(device) >= enoughTries {
+			return g.giveUp(a, lost, err)
+		}
+	}
+	g.away = g.away || !errors.Is(err, netmove.ErrDiffers)
+	g.left.Problems[a.Before.Name] = journal.Problem{Misnamed: errors.Is(err, netmove.ErrMisnamed), Text: err.Error()}
 	// The sweep tries again every second: what it meets is told when it is new.
-	if g.told.anew(device, err.Error()) {
+	if !lost && g.told.anew(device, err.Error()) {
 		g.log.Error("device cannot be returned yet", "device", a.Before.Name, "err", err)
 	}
 	return false
+}
+
+// giveUp ends the tries to return a device. One that is lost is kept on record
+// until somebody has been told.
+func (g *giving) giveUp(a netmove.Attachment, lost bool, err error) bool {
+	device := a.Before.Identity.RecognisableName()
+	g.left.Problems[a.Before.Name] = journal.Problem{Misnamed: errors.Is(err, netmove.ErrMisnamed), Text: err.Error()}
+	switch {
+	case !lost:
+		g.done(device, quarantined)
+		g.left.Quarantined = append(slices.Clone(g.left.Quarantined), a)
+		g.log.Error("device is quarantined: it stays down, and nobody gets it, until it is returned by hand",
+			"device", a.Before.Name, "err", err, "hint", "remove what is on it, then: nri-netdev return "+a.Before.Name)
+	case g.why == byHand: // who is told need not be told again
+		delete(g.left.Problems, a.Before.Name)
+		g.done(device, lostForGood)
+	default:
+		g.done(device, lostForGood)
+		g.left.Lost = append(slices.Clone(g.left.Lost), a)
+		g.log.Error("device is lost", "device", a.Before.Name, "err", err)
+	}
+	return true
+}
+
+// done forgets what was counted and told of a device.
+func (g *giving) done(device string, as result) {
+	g.told.forget(device)
+	g.misses.forget(device)
+	g.metrics.returned(as)
 }
 
 // finish writes what is left.
@@ -168,12 +218,22 @@ func (g *giving) finish() {
 	switch {
 	case len(g.left.Devices) > 0 || g.held:
 		g.check("write the record", g.journal.Put(&g.left))
+	case len(g.left.Quarantined) > 0:
+		g.end(journal.Quarantined)
 	case len(g.left.Lost) > 0:
-		g.left.State, g.left.Ended = journal.Lost, time.Now()
-		g.check("write the record", g.journal.Put(&g.left))
+		g.end(journal.Lost)
 	default:
 		g.check("remove the record", g.journal.Remove(g.left.Sandbox))
 	}
+}
+
+// end writes the record of devices that cannot be returned.
+func (g *giving) end(as journal.State) {
+	g.left.State = as
+	if g.left.Ended.IsZero() {
+		g.left.Ended = time.Now()
+	}
+	g.check("write the record", g.journal.Put(&g.left))
 }
 
 func recordLog(log *slog.Logger, r *journal.Record) *slog.Logger {

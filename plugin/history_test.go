@@ -157,7 +157,7 @@ func (h *history) endPod(t *testing.T) {
 	ns := h.namespace(t, pod)
 	ns.Leave()
 	if h.rand.IntN(2) == 0 {
-		h.disturbed(t, "end "+pod.Name, func() { h.giveBack(pod.Id, podEnded) })
+		h.disturbed(t, "end "+pod.Name, func() { _ = h.giveBack(pod.Id, podEnded) })
 	} else {
 		h.note("end %s, no hook", pod.Name)
 	}
@@ -277,8 +277,16 @@ func (h *history) settle(t *testing.T) {
 		h.Hold(inode, false)
 	}
 	h.note("settle")
-	for range 3 {
+	for range enoughTries {
 		h.sweep()
+	}
+	for _, a := range h.Status().Attachments {
+		if a.State != StateQuarantined {
+			t.Errorf("%s is %s: %s", a.Device, a.State, a.Problem)
+		}
+		if r, err := h.Return(Selection{Devices: []string{a.Device}}); err != nil || len(r.Problems) > 0 {
+			t.Error(err, r.Problems)
+		}
 	}
 	// Where an index was taken on the host, the device has another one now.
 	h.host.Renumber()

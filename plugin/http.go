@@ -6,9 +6,11 @@ import (
 )
 
 // Handler answers probes: /healthz says that the process lives, /readyz that
-// it is registered with the runtime and has recovered.
+// it is registered with the runtime and has recovered; /metrics is for
+// Prometheus.
 func (p *Plugin) Handler() http.Handler {
 	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", p.metrics.handler())
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		fmt.Fprintln(w, "ok")
 	})

@@ -39,6 +39,8 @@ type Plugin struct {
 	pace      pace
 	told      told
 	misses    misses
+	missed    missed
+	metrics   *metrics
 	hooks     sync.RWMutex   // read by hooks that work, locked for good at the end
 	working   sync.WaitGroup // work that goes on behind a hook
 	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
@@ -67,6 +69,7 @@ func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeC
 		holds: newHolds(mover.Kernel, state, log),
 		ends:  newEnds(mover.Kernel, log),
 	}
+	p.metrics = newMetrics(p)
 	p.config.Store(c)
 	return p
 }
@@ -93,6 +96,7 @@ func (p *Plugin) Synchronize(_ context.Context, pods []*api.PodSandbox, containe
 		has[pod.GetId()] = true
 	}
 	p.ends.listed(p.journal.All(), has)
+	p.missed.only(has)
 	p.findMissed(pods, containers)
 	return nil, nil
 }
@@ -107,6 +111,7 @@ func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 	if err == nil {
 		return nil
 	}
+	p.metrics.attached(refused)
 	p.podLog(pod).Warn("pod refused", "err", err)
 	return oneLine(err)
 }
@@ -128,8 +133,9 @@ func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox) error {
 		return nil
 	}
 	p.populated.forget(pod.GetId())
+	p.missed.forget(pod.GetId())
 	err := p.inTime(ctx, func(context.Context, *claim) error {
-		p.giveBack(pod.GetId(), podEnded)
+		_ = p.giveBack(pod.GetId(), podEnded) // logged, and tried again by the sweep
 		return nil
 	})
 	if err != nil {

@@ -26,7 +26,7 @@ func (p *Plugin) Recover() {
 	defer p.recovered.Store(true)
 	for _, r := range p.left {
 		if r.State == journal.Attaching || r.State == journal.Returning {
-			p.giveBack(r.Sandbox, unfinished)
+			_ = p.giveBack(r.Sandbox, unfinished) // logged, and tried again
 		}
 	}
 	p.sweep()
@@ -56,28 +56,38 @@ func (p *Plugin) sweep() {
 	for _, r := range p.journal.All() {
 		switch r.State {
 		case journal.Returning:
-			p.giveBack(r.Sandbox, unfinished)
+			_ = p.giveBack(r.Sandbox, unfinished) // logged, and tried again
 		case journal.Attached:
 			p.watch(r)
-		case journal.Lost:
+		case journal.Lost, journal.Quarantined:
 			p.watchLost(r)
 		case journal.Attaching: // its hook is at work on it
 		}
 	}
 }
 
-// watch looks after a sandbox that has its devices.
+// watch looks after a sandbox that has its devices. What was moved by hand has
+// no end that could be found.
 func (p *Plugin) watch(r *journal.Record) {
-	if p.ends.ended(r) {
-		p.giveBack(r.Sandbox, podGone)
+	if !r.Manual() && p.ends.ended(r) {
+		_ = p.giveBack(r.Sandbox, podGone) // logged, and tried again
 		return
 	}
+	var home []netmove.Identity
 	for _, a := range r.Devices {
-		if p.isHome(a) {
-			p.giveBackOne(r.Sandbox, a.Before.Identity, strayed)
+		if _, begun := r.Problems[a.Before.Name]; begun || p.isHome(a) {
+			home = append(home, a.Before.Identity)
 		}
 	}
+	if len(home) > 0 {
+		_ = p.giveBackSome(r.Sandbox, strayed, among(home)) // logged, and tried again
+	}
 	p.tend(r.Sandbox)
+}
+
+// among tells the attachments of these devices.
+func among(devices []netmove.Identity) func(netmove.Attachment) bool {
+	return func(a netmove.Attachment) bool { return slices.ContainsFunc(devices, a.Before.Identity.Same) }
 }
 
 // tend keeps the sandbox's pin in place. The record may have changed since the
@@ -105,20 +115,13 @@ func (p *Plugin) isHome(a netmove.Attachment) bool {
 }
 
 // watchLost takes up hardware that was lost and is there again, and forgets the
-// record in the end.
+// record of what is lost in the end. What is quarantined waits for an operator.
 func (p *Plugin) watchLost(r *journal.Record) {
-	if slices.ContainsFunc(r.Lost, p.isHome) {
-		found := *r
-		found.State = journal.Returning
-		found.Devices, found.Lost = r.Lost, nil
-		if err := p.journal.Put(&found); err != nil {
-			recordLog(p.log, r).Error("cannot write the record", "err", err)
-			return
-		}
-		p.giveBack(r.Sandbox, strayed)
+	if lost, _ := split(r.Lost, p.isHome); len(lost) > 0 {
+		_ = p.giveBackSome(r.Sandbox, strayed, p.isHome) // logged, and tried again
 		return
 	}
-	if time.Since(r.Ended) < lostKept {
+	if r.State != journal.Lost || time.Since(r.Ended) < lostKept {
 		return
 	}
 	if err := p.journal.Remove(r.Sandbox); err != nil {

@@ -31,6 +31,7 @@ type Journal struct {
 	aside  string // where files go that are no records
 	bootID string
 
+	setAsides   int // files that were set aside when it was opened
 	homecomings atomic.Uint64
 
 	mu      sync.Mutex // held by writers
@@ -46,9 +47,9 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 	if err := os.MkdirAll(j.folder, 0o700); err != nil {
 		return nil, nil, fmt.Errorf("journal: %w", err)
 	}
-	entries, err := os.ReadDir(j.folder)
+	entries, err := j.entries()
 	if err != nil {
-		return nil, nil, fmt.Errorf("journal: %w", err)
+		return nil, nil, err
 	}
 	records := map[string]*Record{}
 	for _, e := range entries {
@@ -59,6 +60,7 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 		r, err := j.read(e.Name())
 		if err != nil {
 			problems = append(problems, errors.Join(err, j.setAside(e.Name())))
+			j.setAsides++
 			continue
 		}
 		records[r.Sandbox] = r
@@ -66,6 +68,39 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 	j.records.Store(&records)
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	return j, problems, nil
+}
+
+// Read reads the records below the state folder, and changes nothing. It is for
+// those who look while another process writes.
+func Read(state, bootID string) ([]*Record, error) {
+	j := &Journal{folder: filepath.Join(state, recordsFolder), bootID: bootID}
+	entries, err := j.entries()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var records []*Record
+	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue
+		}
+		r, err := j.read(e.Name())
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // removed meanwhile
+		}
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, r)
+	}
+	return records, err
+}
+
+func (j *Journal) entries() ([]os.DirEntry, error) {
+	entries, err := os.ReadDir(j.folder)
+	if err != nil {
+		return nil, fmt.Errorf("journal: %w", err)
+	}
+	return entries, nil
 }
 
 func (j *Journal) read(name string) (*Record, error) {
@@ -102,6 +137,9 @@ func (j *Journal) WasSetAside(sandbox string) bool {
 	return err == nil
 }
 
+// SetAside is how many files were set aside when the journal was opened.
+func (j *Journal) SetAside() int { return j.setAsides }
+
 // Get returns a sandbox's record.
 func (j *Journal) Get(sandbox string) (*Record, bool) {
 	r, ok := (*j.records.Load())[sandbox]
@@ -130,6 +168,11 @@ func (j *Journal) Find(name string) (netmove.Snapshot, *Record, bool) {
 		}
 	}
 	return netmove.Snapshot{}, nil, false
+}
+
+// Holds reports whether any record has the device.
+func (j *Journal) Holds(id netmove.Identity) bool {
+	return slices.ContainsFunc(j.All(), func(r *Record) bool { return r.holds(id) })
 }
 
 // ErrStale means that a device has come home since the caller looked at it.

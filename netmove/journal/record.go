@@ -109,9 +109,9 @@ func (r *Record) Holder() string {
 	return "pod " + r.Pod.String()
 }
 
-// all are the devices that are not free for others. Lost hardware counts: when
+// All are the devices that are not free for others. Lost hardware counts: when
 // it is there again, it has to be restored first.
-func (r *Record) all() []netmove.Attachment {
+func (r *Record) All() []netmove.Attachment {
 	return slices.Concat(r.Devices, r.Quarantined, r.Lost)
 }
 
@@ -136,7 +136,7 @@ type Netns struct {
 
 // holds reports whether the record has the device with that identity.
 func (r *Record) holds(id netmove.Identity) bool {
-	return slices.ContainsFunc(r.all(), func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
+	return slices.ContainsFunc(r.All(), func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
 }
 
 // InUse is the refusal of a device of the record to whom calls it that.

@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nri-netdev/nri-netdev/plugin"
+)
+
+func moveCommand(c *common) *cobra.Command {
+	m := plugin.Move{}
+	cmd := operatorCommand(c, &cobra.Command{
+		Use:   "move DEVICE --netns PATH",
+		Short: "move a device into a network namespace by hand",
+		Long: `move moves a host device into a network namespace, with the same checks and the
+same record as for a pod, except that the allow rules do not apply. The device
+stays there until it is returned by hand ("nri-netdev return DEVICE").`,
+		Args: cobra.ExactArgs(1),
+	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
+		m.Device = args[0]
+		return o.move(ctx, m, out)
+	})
+	flags := cmd.Flags()
+	flags.StringVar(&m.Netns, "netns", "", "network namespace, such as /run/netns/NAME or /proc/PID/ns/net")
+	flags.StringVar(&m.Name, "name", "", "name in the namespace (default: the host name)")
+	flags.BoolVar(&m.Force, "force", false, "move also what never moves for a pod, such as the node's uplink, or what has state that is lost")
+	if err := cmd.MarkFlagRequired("netns"); err != nil {
+		panic(err) // there is such a flag
+	}
+	return cmd
+}
+
+func (o *operator) move(ctx context.Context, m plugin.Move, out io.Writer) error {
+	// Opened here: it is what the path means to who asks.
+	netns, err := os.Open(m.Netns)
+	if err != nil {
+		return fmt.Errorf("--netns: %w", err)
+	}
+	defer netns.Close()
+	if m.Netns, err = filepath.Abs(m.Netns); err != nil {
+		return err
+	}
+	var moved string
+	err = o.do(ctx,
+		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "move", m, &moved, netns) },
+		func(p *plugin.Plugin) (err error) {
+			moved, err = p.Move(ctx, m, fmt.Sprintf("/proc/self/fd/%d", netns.Fd()))
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(out, "%s, in %s\n", moved, m.Netns)
+	return nil
+}

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nri-netdev/nri-netdev/plugin"
+)
+
+func returnCommand(c *common) *cobra.Command {
+	s := plugin.Selection{}
+	cmd := operatorCommand(c, &cobra.Command{
+		Use:   "return [DEVICE ... | --sandbox ID | --all]",
+		Short: "return devices to the host by hand",
+		Long: `return brings devices back to the host as they were, by their host names: those
+that were moved by hand, those of pods also while the pods run, and those that
+are quarantined, once what was on them is gone. A device that is lost is looked
+for once more, and forgotten if it cannot be found.`,
+	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
+		s.Devices = args
+		return o.giveBack(ctx, s, out)
+	})
+	flags := cmd.Flags()
+	flags.StringVar(&s.Sandbox, "sandbox", "", "all devices of one sandbox")
+	flags.BoolVar(&s.All, "all", false, "every device that is away")
+	cmd.MarkFlagsMutuallyExclusive("sandbox", "all")
+	cmd.Args = func(_ *cobra.Command, args []string) error {
+		if chosen := len(args) > 0; chosen == (s.Sandbox != "" || s.All) {
+			return errors.New("name devices, or a sandbox with --sandbox, or say --all")
+		}
+		return nil
+	}
+	return cmd
+}
+
+func (o *operator) giveBack(ctx context.Context, s plugin.Selection, out io.Writer) error {
+	var result plugin.Returned
+	err := o.do(ctx,
+		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "return", s, &result, nil) },
+		func(p *plugin.Plugin) (err error) {
+			result, err = p.Return(s)
+			return err
+		})
+	if err != nil {
+		return err
+	}
+	for _, device := range result.Devices {
+		fmt.Fprintf(out, "%s is home\n", device)
+	}
+	if len(result.Problems) > 0 {
+		return errors.New(strings.Join(result.Problems, "\n"))
+	}
+	return nil
+}

@@ -1,0 +1,100 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin"
+)
+
+func statusCommand(c *common) *cobra.Command {
+	output := ""
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "show which devices are away, and what is wrong with those that are not as they were",
+		Long: `status shows the devices that pods have or that were moved by hand, those whose
+return is not complete, and the pods that run without the devices that they ask
+for. It reads the journal; what only the running plugin knows is left out when
+none runs.`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			s, err := c.status(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			return printStatus(cmd.OutOrStdout(), s, output)
+		},
+	}
+	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	return cmd
+}
+
+// status asks the running plugin, or reads the journal.
+func (c *common) status(ctx context.Context, stderr io.Writer) (s plugin.Status, err error) {
+	err = call(ctx, controlClient(c.stateDir), http.MethodGet, "status", nil, &s, nil)
+	if !notRunning(err) {
+		return s, err
+	}
+	fmt.Fprintln(stderr, "nri-netdev: the plugin does not run; this is what its journal says")
+	boot, err := bootID()
+	if err != nil {
+		return s, err
+	}
+	records, err := journal.Read(c.stateDir, boot)
+	return plugin.StatusOf(records), err
+}
+
+func printStatus(out io.Writer, s plugin.Status, output string) error {
+	switch output {
+	case "json":
+		enc := json.NewEncoder(out)
+		enc.SetIndent("", "  ")
+		return enc.Encode(s)
+	case "table":
+		return printTable(out, s)
+	}
+	return fmt.Errorf("-o %q: want table or json", output)
+}
+
+func printTable(out io.Writer, s plugin.Status) error {
+	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
+	if len(s.Attachments) == 0 {
+		fmt.Fprintln(w, "no device is away")
+	} else {
+		fmt.Fprintln(w, "POD\tSANDBOX\tDEVICE\tIN POD\tSINCE\tSTATE")
+	}
+	for _, a := range s.Attachments {
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\n", cmp.Or(a.Pod, a.Netns), short(a.Sandbox), a.Device, a.PodName,
+			a.Since.Local().Format(time.DateTime), a.State)
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	for _, a := range s.Attachments {
+		if a.Problem != "" {
+			fmt.Fprintf(out, "%s: %s\n", a.Device, a.Problem)
+		}
+	}
+	for _, m := range s.Missed {
+		fmt.Fprintf(out, "missed: pod %s (%s) runs without the devices that it asks for: delete it\n", m.Pod, short(m.Sandbox))
+	}
+	return nil
+}
+
+// short is as much of a sandbox id as crictl(1) shows.
+func short(sandbox string) string {
+	const enough = 13
+	if len(sandbox) == 64 {
+		return sandbox[:enough]
+	}
+	return sandbox
+}
