@@ -60,7 +60,7 @@ func (p *Plugin) openTarget(path string) (netmove.Namespace, error) {
 		return nil, err
 	}
 	if netns.Cookie() == p.mover.Host.Cookie() {
-		return nil, errors.Join(errors.New("that is the network namespace that the devices are in"), netns.Close())
+		return nil, errors.Join(errors.New("--netns: that is the network namespace that the devices are in"), netns.Close())
 	}
 	return netns, nil
 }
@@ -105,11 +105,12 @@ func (p *Plugin) beginMove(m Move, netns netmove.Namespace) (*journal.Record, er
 
 // allowMove is what the operator has to force.
 func (p *Plugin) allowMove(dev netmove.Snapshot) error {
-	if err := p.config.Load().AllowMove(dev); err != nil {
-		return err
+	err := p.config.Load().AllowMove(dev)
+	if err == nil && len(dev.Loss) > 0 {
+		err = fmt.Errorf("device %q has %s state that would be lost", dev.Name, strings.Join(dev.Loss, " and "))
 	}
-	if len(dev.Loss) > 0 {
-		return fmt.Errorf("device %q has %s state that would be lost", dev.Name, strings.Join(dev.Loss, " and "))
+	if err != nil {
+		return fmt.Errorf("%w (unless it is forced: --force)", err)
 	}
 	return nil
 }

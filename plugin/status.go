@@ -63,7 +63,7 @@ func (p *Plugin) Status() Status {
 
 // StatusOf is the status as far as the records tell it, without the plugin.
 func StatusOf(records []*journal.Record) Status {
-	return Status{Attachments: attachments(records)}
+	return Status{Attachments: attachments(records), Missed: []Missed{}}
 }
 
 func attachments(records []*journal.Record) []Attachment {

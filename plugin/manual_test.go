@@ -1,0 +1,239 @@
+package plugin
+
+import (
+	"io"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/containerd/nri/pkg/api"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// stateOf tells the device's state in the status, and why.
+func (n *node) stateOf(t *testing.T, device string) (State, string) {
+	t.Helper()
+	for _, a := range n.Status().Attachments {
+		if a.Device == device {
+			return a.State, a.Problem
+		}
+	}
+	return "", ""
+}
+
+// metric is the value of a metric, as text.
+func (n *node) metric(t *testing.T, name string) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	n.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text, err := io.ReadAll(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
+}
+
+// What cannot be removed from a device keeps it down and nobody's, also when it
+// could be removed later, until an operator has it returned.
+func TestQuarantine(t *testing.T) {
+	n, before, pod, ns := holding(t)
+	dev, err := ns.Snapshot("net1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.AttachProgram(dev.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
+	n.Hold(dev.Identity.Inode, true)
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	for range enoughTries {
+		n.sweep()
+	}
+	check := func(when string) {
+		t.Helper()
+		if state, problem := n.stateOf(t, "eth1"); state != StateQuarantined || !strings.Contains(problem, netmove.ErrTainted.Error()) {
+			t.Errorf("%s: eth1 is %s: %s", when, state, problem)
+		}
+		if home, err := n.host.Snapshot("eth1"); err != nil || home.Flags.Up {
+			t.Errorf("%s: the host has %+v, %v", when, home, err)
+		}
+		if n.metric(t, `nri_netdev_devices{state="quarantined"}`) != "1" || n.metric(t, `nri_netdev_returns_total{result="quarantined"}`) == "0" {
+			t.Errorf("%s: not counted", when)
+		}
+		if err := n.RunPodSandbox(t.Context(), n.pod("b-"+when, "- name: eth1")); err == nil || !strings.Contains(err.Error(), `device "eth1" is quarantined`) {
+			t.Errorf("%s: error is %v", when, err)
+		}
+	}
+	check("now")
+	if r, err := n.Return(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) > 0 || len(r.Problems) != 1 {
+		t.Errorf("returned in vain: %+v, %v", r, err)
+	}
+	check("still")
+	n.EndProcess()
+	n.start(t, allowAll)
+	n.Recover()
+	n.Hold(dev.Identity.Inode, false)
+	n.sweep()
+	if state, _ := n.stateOf(t, "eth1"); state != StateQuarantined {
+		t.Errorf("nobody said so, and eth1 is %q", state)
+	}
+	if r, err := n.Return(Selection{Devices: []string{"alt-eth1"}}); err != nil || len(r.Problems) > 0 {
+		t.Errorf("returned: %+v, %v", r, err)
+	}
+	if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
+		t.Errorf("the host differs (-want +got):\n%s", diff)
+	}
+	if left := n.records(t); len(left) > 0 {
+		t.Errorf("records are left: %q", left)
+	}
+}
+
+// A device that was moved by hand stays where it is, through restarts, sweeps and
+// lists that know nothing of it, whatever the allow rules say.
+func TestMoveByHand(t *testing.T) {
+	const nothing = "apiVersion: netdev.noderesource.dev/v1alpha1\nkind: NodeConfig\nprotect: [eth3]\n"
+	n := newNode(t, nothing)
+	before := n.World.String()
+	n.AddNamespace("lab")
+	if _, err := n.Move(t.Context(), Move{Device: "eth1", Netns: "/run/netns/lab", Name: "net1"}, "lab"); err != nil {
+		t.Fatal(err)
+	}
+	n.age(t)
+	if _, err := n.Synchronize(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	n.EndProcess()
+	n.start(t, nothing)
+	n.Recover()
+	for range 3 {
+		n.sweep()
+	}
+	if state, problem := n.stateOf(t, "eth1"); state != StateAttached || problem != "" {
+		t.Errorf("eth1 is %s: %s", state, problem)
+	}
+	for device, want := range map[string]string{
+		"eth1": `device "eth1" is in use by the network namespace /run/netns/lab, where it was moved by hand`,
+		"eth3": `device "eth3" is protected by this node's config and never moves (unless it is forced: --force)`,
+		"eth9": `device "eth9" carries the node's default route and never moves (unless it is forced: --force)`,
+	} {
+		if _, err := n.Move(t.Context(), Move{Device: device}, "lab"); err == nil || err.Error() != want {
+			t.Errorf("error is %v, want %s", err, want)
+		}
+	}
+	if _, err := n.Move(t.Context(), Move{Device: "eth3", Force: true}, "lab"); err != nil {
+		t.Error(err)
+	}
+	r, err := n.Return(Selection{All: true})
+	if err != nil || len(r.Devices) != 2 || len(r.Problems) > 0 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	n.RemoveNamespace("lab")
+	n.asBefore(t, before)
+}
+
+// An operator may take one device from a pod that runs, which keeps the others.
+func TestReturnFromRunningPod(t *testing.T) {
+	n := newNode(t, allowAll)
+	before := n.World.String()
+	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
+	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := n.Return(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) != 1 || len(r.Problems) > 0 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	n.sweep()
+	if state, _ := n.stateOf(t, "eth2"); state != StateAttached {
+		t.Errorf("eth2 is %q", state)
+	}
+	if err := n.create(t, pod); err != nil {
+		t.Errorf("a container is refused: %v", err)
+	}
+	if r, err := n.Return(Selection{Sandbox: pod.Id}); err != nil || len(r.Devices) != 1 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	n.RemoveNamespace("pod-a")
+	n.asBefore(t, before)
+}
+
+// Of a device that is lost, an operator is told once more, and that ends its
+// record.
+func TestReturnOfTheLost(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	dev, err := ns.Snapshot("net1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Delete(dev.Identity.Index); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	for range enoughTries {
+		n.sweep()
+	}
+	if state, _ := n.stateOf(t, "eth1"); state != StateLost {
+		t.Errorf("eth1 is %q", state)
+	}
+	if r, err := n.Return(Selection{All: true}); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], netmove.ErrLost.Error()) {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	if _, ok := n.journal.Get(pod.Id); ok {
+		t.Error("the record is left")
+	}
+}
+
+// A pod that runs without its devices is in the status and counted, until it
+// ends or the runtime does not list it any more.
+func TestMissedIsReported(t *testing.T) {
+	n := newNode(t, allowAll)
+	for _, end := range []func(*node) error{
+		func(n *node) error { _, err := n.Synchronize(t.Context(), nil, nil); return err },
+		func(n *node) error { return n.RemovePodSandbox(t.Context(), n.pod("a", "- name: eth1")) },
+	} {
+		pod := n.pod("a", "- name: eth1")
+		if _, err := n.Synchronize(t.Context(), []*api.PodSandbox{pod}, []*api.Container{{PodSandboxId: pod.Id}}); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Status().Missed; len(got) != 1 || got[0].Pod != "default/a" {
+			t.Errorf("missed: %v", got)
+		}
+		if got := n.metric(t, "nri_netdev_missed_pods"); got != "1" {
+			t.Errorf("%s are counted", got)
+		}
+		if err := end(n); err != nil {
+			t.Error(err)
+		}
+		if got := n.Status().Missed; len(got) > 0 {
+			t.Errorf("missed: %v", got)
+		}
+	}
+}
+
+// A device whose name was given away is reported, and counts as such.
+func TestMisnamedIsReported(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	n.host.Add(netmove.Snapshot{Name: "eth1"})
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	a := n.Status().Attachments
+	if len(a) != 1 || a[0].State != StateMisnamed || !strings.HasPrefix(a[0].HomeName, "nd") {
+		t.Errorf("status: %+v", a)
+	}
+	if got := n.metric(t, `nri_netdev_devices{state="misnamed"}`); got != "1" {
+		t.Errorf("%s are counted", got)
+	}
+	if r, _ := n.journal.Get(pod.Id); r.State != journal.Returning {
+		t.Errorf("record: %+v", r)
+	}
+}
