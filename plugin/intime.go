@@ -48,8 +48,8 @@ func (c *claim) succeed() error {
 }
 
 // late reports whether there is nobody any more to tell. The end of a connection
-// is known before any device has moved for the last request that came by it: it
-// is the next thing to read.
+// is the next thing to be read after the last request that came by it, so it is
+// known long before devices have moved for that.
 func (c *claim) late() bool { return c.request.Err() != nil }
 
 // inTime runs the work of a hook on a goroutine of its own, since a request to

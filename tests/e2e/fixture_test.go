@@ -152,6 +152,8 @@ func (f *fixture) startPlugin(t *testing.T, args ...string) *pluginProcess {
 	before := f.synchronizations()
 	p := &pluginProcess{logs: &logBuffer{}}
 	cmd := exec.Command(binary(t), append([]string{"run", "--config", f.config, "--log-level", "debug"}, args...)...)
+	// By itself the race detector keeps an ending process for a second more.
+	cmd.Env = append(os.Environ(), "GORACE=atexit_sleep_ms=20")
 	cmd.Stdout, cmd.Stderr = p.logs, p.logs
 	var err error
 	if p.Process, err = f.Run(cmd); err != nil {

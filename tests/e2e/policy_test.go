@@ -2,8 +2,11 @@ package e2e_test
 
 import (
 	"fmt"
+	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/nri-netdev/nri-netdev/tests/e2e/node"
 )
 
 // policies are all that failurePolicy of the node config can say.
@@ -34,6 +37,10 @@ func TestFailurePolicies(t *testing.T) {
 			failAndDrop: {"other refused: RunPodSandbox lost", "other runs", "pod runs", "back", "container with"},
 			failAndKeep: {"other refused: RunPodSandbox lost", "other runs", "pod runs", "back", "container with"},
 			passAndDrop: {"other runs", "other runs", "pod runs", "back", "container with"},
+		}},
+		{"stalled while three pods start", stalledForThree, map[string][]string{
+			failAndDrop: {"1 of 3 refused", "resumed"},
+			passAndDrop: {"0 of 3 refused", "resumed"},
 		}},
 		{"stalled while a pod ends", stalledForTheEnd, map[string][]string{
 			failAndDrop: {"pod runs", "container with", "other runs", "all ended", "resumed"},
@@ -71,6 +78,27 @@ func killedForOther(t *testing.T, tr *trial) {
 	tr.runPod(t)
 	tr.back(t)
 	tr.container(t)
+}
+
+// The runtime serves one request at a time, and those that wait meet no plugin.
+func stalledForThree(t *testing.T, tr *trial) {
+	tr.plugin.signal(t, syscall.SIGSTOP)
+	sandboxes, errs := make([]*node.Sandbox, 3), make([]error, 3)
+	var starts sync.WaitGroup
+	for i := range sandboxes {
+		starts.Go(func() { sandboxes[i], errs[i] = tr.RunPod(t.Context(), node.Pod{Name: fmt.Sprint("other", i)}) })
+	}
+	starts.Wait()
+	refused := 0
+	for i, s := range sandboxes {
+		if errs[i] != nil {
+			refused++
+			continue
+		}
+		tr.ends = append(tr.ends, s)
+	}
+	tr.tell(fmt.Sprintf("%d of 3 refused", refused))
+	tr.resume(t)
 }
 
 // The runtime tells a plugin of a pod's end, and asks for no leave.

@@ -32,11 +32,8 @@ func TestRestartsUnderPods(t *testing.T) {
 			for round := range rounds {
 				s.round(t, []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL}[round%2])
 			}
-			t.Logf("pods with their devices: %d, started while the plugin was away or on its way: %d, of these missed: %d; refused: %d pods, %d containers; other pods: %d",
-				s.with.Load(), s.across.Load(), s.missed.Load(), s.podsRefused.Load(), s.refused.Load(), s.others.Load())
-			if s.with.Load() == 0 || s.across.Load() == 0 || s.others.Load() == 0 {
-				t.Error("the test has not tested what it is for")
-			}
+			t.Logf("pods with their devices: %d, missed: %d; refused: %d pods, %d containers; other pods: %d",
+				s.with.Load(), s.missed.Load(), s.podsRefused.Load(), s.refused.Load(), s.others.Load())
 			f.homeWithin(t, homeLimit, before)
 		})
 	}
@@ -52,7 +49,7 @@ type stream struct {
 	// registered.
 	epoch atomic.Int64
 
-	with, across, missed, podsRefused, refused, others atomic.Int64
+	with, missed, podsRefused, refused, others atomic.Int64
 
 	mu      sync.Mutex
 	without []*node.Sandbox // whose container runs without its device, in this round
@@ -76,7 +73,12 @@ func (s *stream) round(t *testing.T, sig syscall.Signal) {
 	s.epoch.Add(1)
 	s.plugin.signal(t, sig)
 	<-s.plugin.Done()
-	s.await(t, "pods without the plugin", &s.others, 1)
+	s.await(t, "other pods", &s.others, 1)
+	hole := &s.missed // what the plugin's absence means for a pod with devices
+	if s.validated {
+		hole = &s.refused
+	}
+	s.await(t, "pods in the hole", hole, some)
 	s.plugin = s.startPlugin(t)
 	s.epoch.Add(1)
 	s.await(t, "pods with devices", &s.with, some)
@@ -128,9 +130,6 @@ func (s *stream) withDevice(ctx context.Context, t *testing.T, line int) {
 		time.Sleep(100 * time.Millisecond) // the kubelet's back-off
 		saw = look(ctx, sandbox)
 	}
-	if !s.undisturbed(epoch) {
-		s.across.Add(1)
-	}
 	if saw == "with" {
 		s.with.Add(1)
 		s.end(t, sandbox)
@@ -142,6 +141,7 @@ func (s *stream) withDevice(ctx context.Context, t *testing.T, line int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.without = append(s.without, sandbox)
+	s.missed.Add(1)
 }
 
 // undisturbed reports whether the plugin has been there since the epoch began.
@@ -172,7 +172,6 @@ func (s *stream) ordinary(ctx context.Context, t *testing.T) {
 // what the plugin has reported, and get no other container.
 func (s *stream) settle(t *testing.T) {
 	t.Helper()
-	s.missed.Add(int64(len(s.without)))
 	for _, sandbox := range s.without {
 		if !s.plugin.missed(sandbox) {
 			t.Errorf("sandbox %s runs without its device and is not reported", sandbox.ID)
