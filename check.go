@@ -59,7 +59,7 @@ func (c *check) run(files []string) (err error) {
 	if len(files) == 0 {
 		return nil
 	}
-	host, err := openHost(c.hostNetns)
+	host, err := openHost(kernel.Linux{}, c.hostNetns)
 	if err != nil {
 		return err
 	}

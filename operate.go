@@ -20,7 +20,6 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
-	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 	"github.com/nri-netdev/nri-netdev/plugin"
 )
 
@@ -79,7 +78,8 @@ func (o *operator) alone(work func(*plugin.Plugin) error) (err error) {
 	if c == nil {
 		c = config.Default()
 	}
-	host, err := openHost(o.hostNetns)
+	k := linux(o.log)
+	host, err := openHost(k, o.hostNetns)
 	if err != nil {
 		return err
 	}
@@ -88,7 +88,7 @@ func (o *operator) alone(work func(*plugin.Plugin) error) (err error) {
 	if err != nil {
 		return err
 	}
-	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: o.log}
+	mover := &netmove.Mover{Kernel: k, Host: host, Log: o.log}
 	p := plugin.New(mover, j, o.stateDir, c, o.log)
 	p.Recover() // what an earlier process left half done
 	return work(p)

@@ -72,7 +72,8 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	if inForce == nil {
 		inForce = config.Default()
 	}
-	host, err := openHost(o.hostNetns)
+	k := linux(log)
+	host, err := openHost(k, o.hostNetns)
 	if err != nil {
 		return err
 	}
@@ -86,10 +87,22 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: log}
+	mover := &netmove.Mover{Kernel: k, Host: host, Log: log}
 	p := plugin.New(mover, j, o.stateDir, inForce, log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
 	return o.serve(ctx, log, p, c)
+}
+
+// kernelPatience is how long a request to the kernel may take.
+const kernelPatience = 10 * time.Second
+
+// linux is the running kernel. A request that does not end is the end of the
+// process: it blocks the node, and a fresh process can recover.
+func linux(log *slog.Logger) kernel.Linux {
+	return kernel.Linux{Patience: kernelPatience, Stuck: func(what string) {
+		log.Error("the kernel does not answer: ending, so that a fresh process takes over", "request", what, "waited", kernelPatience)
+		os.Exit(1)
+	}}
 }
 
 // serve runs what goes on until ctx ends: the runtime's events, the sweep, the
@@ -195,7 +208,7 @@ func loadConfig(log *slog.Logger, path string) (*config.NodeConfig, error) {
 // openHost opens the network namespace that devices come from. A plugin that
 // was put into a pod without hostNetwork by mistake would otherwise take the
 // pod for the node.
-func openHost(path string) (*kernel.Namespace, error) {
+func openHost(k kernel.Linux, path string) (*kernel.Namespace, error) {
 	switch path {
 	case "self":
 		path = ownNetns
@@ -210,7 +223,7 @@ func openHost(path string) (*kernel.Namespace, error) {
 		}
 		path = ownNetns
 	}
-	host, err := kernel.Open(path)
+	host, err := k.Open(path)
 	if errors.Is(err, os.ErrPermission) {
 		return nil, withHint(err, "root is needed (CAP_NET_ADMIN and CAP_SYS_ADMIN)")
 	}

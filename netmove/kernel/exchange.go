@@ -20,6 +20,7 @@ var errInterrupted = errors.New("the dump was interrupted by a change")
 func (ns *Namespace) exchange(req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
 	ns.sock.Socket.Lock()
 	defer ns.sock.Socket.Unlock()
+	defer ns.kernel.watch("a netlink request")()
 	req.Seq = atomic.AddUint32(&ns.sock.Seq, 1)
 	if err := ns.sock.Socket.Send(req); err != nil {
 		return nil, err

@@ -40,7 +40,7 @@ func newNodeWith(t *testing.T, pod *nstest.NS) *node {
 
 func open(t *testing.T, ns *nstest.NS) *kernel.Namespace {
 	t.Helper()
-	k, err := kernel.Open(ns.Path())
+	k, err := kernel.Linux{}.Open(ns.Path())
 	if err != nil {
 		t.Fatal(err)
 	}

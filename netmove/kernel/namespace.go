@@ -12,6 +12,7 @@ import (
 	"os"
 	"runtime"
 	"syscall"
+	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
@@ -24,7 +25,23 @@ import (
 var ErrTooOld = errors.New("Linux 5.14 or newer is needed (SO_NETNS_COOKIE)")
 
 // Linux is the running kernel. Its zero value is ready for use.
-type Linux struct{}
+type Linux struct {
+	// Patience is how long a request may take before Stuck is called, while it
+	// goes on: it cannot be interrupted. 0 is without end.
+	Patience time.Duration
+
+	// Stuck is told what does not end. It is called on a goroutine of its own.
+	Stuck func(what string)
+}
+
+// watch has Stuck called unless the request that begins now ends in time.
+func (k Linux) watch(what string) (ended func()) {
+	if k.Patience == 0 {
+		return func() {}
+	}
+	t := time.AfterFunc(k.Patience, func() { k.Stuck(what) })
+	return func() { t.Stop() }
+}
 
 var _ netmove.Kernel = Linux{}
 
@@ -38,8 +55,8 @@ func (Linux) Now() netmove.BootOffset {
 }
 
 // OpenNamespace opens the network namespace at path.
-func (Linux) OpenNamespace(path string) (netmove.Namespace, error) {
-	ns, err := Open(path)
+func (k Linux) OpenNamespace(path string) (netmove.Namespace, error) {
+	ns, err := k.Open(path)
 	if err != nil {
 		return nil, err
 	}
@@ -48,6 +65,7 @@ func (Linux) OpenNamespace(path string) (netmove.Namespace, error) {
 
 // Namespace is an open network namespace.
 type Namespace struct {
+	kernel Linux
 	file   netns.NsHandle
 	inode  uint64
 	cookie uint64
@@ -58,7 +76,7 @@ type Namespace struct {
 var _ netmove.Namespace = (*Namespace)(nil)
 
 // Open opens the network namespace at path, /proc/self/ns/net for one's own.
-func Open(path string) (*Namespace, error) {
+func (k Linux) Open(path string) (*Namespace, error) {
 	file, err := netns.GetFromPath(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
@@ -66,7 +84,7 @@ func Open(path string) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
 	}
-	ns := &Namespace{file: file}
+	ns := &Namespace{kernel: k, file: file}
 	if err := ns.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("network namespace %s: %w", path, err), ns.Close())
 	}
@@ -115,6 +133,7 @@ func (ns *Namespace) openInside() error {
 // back is never used for anything else: the runtime ends a thread whose
 // goroutine ends while locked to it.
 func (ns *Namespace) do(f func() error) error {
+	defer ns.kernel.watch("work in a network namespace")()
 	done := make(chan error)
 	go func() {
 		runtime.LockOSThread()

@@ -116,5 +116,5 @@ func (ns *Namespace) openIf(id int, path string) (*Namespace, error) {
 	if got != id || err != nil {
 		return nil, err
 	}
-	return Open("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+	return Linux{}.Open("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
 }

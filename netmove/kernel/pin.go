@@ -18,7 +18,7 @@ func (Linux) Pin(ns netmove.Namespace, path string) error {
 	if !ok {
 		return fmt.Errorf("pin a %T: not a namespace of this kernel", ns)
 	}
-	if pinned, err := Open(path); err == nil {
+	if pinned, err := (Linux{}).Open(path); err == nil {
 		same := pinned.cookie == n.cookie
 		if err := pinned.Close(); err != nil || same {
 			return err

@@ -125,11 +125,11 @@ func tc(t *testing.T, ns *nstest.NS, args string) {
 
 func TestOpen(t *testing.T) {
 	t.Parallel()
-	if _, err := kernel.Open(t.TempDir() + "/nowhere"); !errors.Is(err, netmove.ErrNotFound) {
+	if _, err := (kernel.Linux{}).Open(t.TempDir() + "/nowhere"); !errors.Is(err, netmove.ErrNotFound) {
 		t.Errorf("error is %v", err)
 	}
 	for _, path := range []string{"/proc/self/ns/uts", "/etc/hosts", "/proc"} {
-		if _, err := kernel.Open(path); !errors.Is(err, netmove.ErrNotNamespace) {
+		if _, err := (kernel.Linux{}).Open(path); !errors.Is(err, netmove.ErrNotNamespace) {
 			t.Errorf("%s: error is %v", path, err)
 		}
 	}

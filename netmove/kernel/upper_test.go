@@ -289,12 +289,12 @@ func BenchmarkStacked(b *testing.B) {
 	host, pod := nstest.New(b), nstest.New(b)
 	host.Veth(b, "cable", pod, "eth0")
 	pod.IP(b, "link")
-	hostNS, err := kernel.Open(host.Path())
+	hostNS, err := kernel.Linux{}.Open(host.Path())
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer hostNS.Close()
-	podNS, err := kernel.Open(pod.Path())
+	podNS, err := kernel.Linux{}.Open(pod.Path())
 	if err != nil {
 		b.Fatal(err)
 	}
