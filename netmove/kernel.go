@@ -57,6 +57,10 @@ type Kernel interface {
 	// that inode number.
 	Inhabits(pid int, inode uint64) (bool, error)
 
+	// WhenEnded calls ended, once and on a goroutine of its own, when the
+	// process has ended, unless stop is called first. Error: ErrNotFound.
+	WhenEnded(pid int, ended func()) (stop func(), err error)
+
 	// Occupied reports whether any process is in the network namespace with
 	// that inode number. An error means that it cannot be told.
 	Occupied(inode uint64) (bool, error)

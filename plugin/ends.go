@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"log/slog"
+	"maps"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -85,6 +86,18 @@ func (e *ends) ended(r *journal.Record) bool {
 	delete(e.proofs, r.Sandbox)
 	delete(e.absent, r.Sandbox)
 	return true
+}
+
+// half reports whether there is a first proof of the end of any of the sandboxes
+// that have devices, and forgets those of others.
+func (e *ends) half(j *journal.Journal) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	maps.DeleteFunc(e.proofs, func(sandbox string, _ int) bool {
+		r, ok := j.Get(sandbox)
+		return !ok || r.State != journal.Attached
+	})
+	return len(e.proofs) > 0
 }
 
 // suspected looks for the signs, which are cheap.

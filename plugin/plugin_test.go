@@ -527,3 +527,12 @@ func TestPodsOfOthers(t *testing.T) {
 		t.Errorf("%v allocations and %d requests for a pod of others", allocs, n.Calls())
 	}
 }
+
+func eventually(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("no %s", what)
+		}
+	}
+}

@@ -71,15 +71,6 @@ func (r *runtimeSide) remove(t *testing.T, pod *api.PodSandbox) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
 // served is a node whose plugin serves a runtime, until the test ends.
 func served(t *testing.T) (*node, *runtimeSide, string) {
 	t.Helper()

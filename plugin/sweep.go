@@ -11,8 +11,12 @@ import (
 )
 
 const (
-	// sweepEvery is how often the sweep looks at the records.
+	// sweepEvery is how often the sweep looks at the records, if nothing wakes it.
 	sweepEvery = time.Second
+
+	// lookAgain is how long after the first proof that a pod has ended the
+	// second one is sought.
+	lookAgain = 100 * time.Millisecond
 
 	// lostKept is how long the record of lost devices is kept for people.
 	lostKept = 24 * time.Hour
@@ -40,14 +44,36 @@ func (p *Plugin) Recover() {
 // ends of pods that nobody told.
 func (p *Plugin) Sweep(ctx context.Context) {
 	p.Recover()
+	w := newWake(p.mover.Kernel, p.log)
+	defer w.close()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	for p.await(ctx, w, tick.C) {
+		p.sweep()
+	}
+}
+
+// await waits until it is time for a look, and reports whether there is to be
+// one.
+func (p *Plugin) await(ctx context.Context, w *wake, tick <-chan time.Time) bool {
+	if p.ends.half(p.journal) {
+		time.AfterFunc(lookAgain, w.now)
+	}
+	w.follow(p.journal.All())
 	for {
 		select {
 		case <-ctx.Done():
-			return
-		case <-tick.C:
-			p.sweep()
+			return false
+		case <-tick:
+			return true
+		case <-w.died:
+			return true
+		case e := <-w.events():
+			if w.matters(e) {
+				return true
+			}
+		case <-w.overflows():
+			return true
 		}
 	}
 }

@@ -89,6 +89,10 @@ func (ns *Namespace) Leave() {
 	ns.world.mu.Lock()
 	defer ns.world.mu.Unlock()
 	ns.occupied = false
+	for _, ended := range ns.world.watches[ns.cookie] {
+		go ended()
+	}
+	delete(ns.world.watches, ns.cookie)
 	ns.world.reap(ns)
 }
 

@@ -43,6 +43,7 @@ type World struct {
 	held       map[uint64]bool   // inodes of devices whose programs cannot be detached
 	below      map[uint64]uint64 // by inode of a device, that of the one it is built on
 	inodes     uint64
+	watches    map[uint64][]func() // of the process in the namespace with that inode
 	now        time.Duration
 
 	calls  int
@@ -53,7 +54,7 @@ type World struct {
 
 // New makes a world with no namespaces.
 func New() *World {
-	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, inodes: 1000}
+	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, inodes: 1000, watches: map[uint64][]func(){}}
 }
 
 var _ netmove.Kernel = (*World)(nil)
@@ -247,6 +248,15 @@ func (w *World) InodeAt(path string) (inode uint64, err error) {
 func (w *World) Inhabits(pid int, inode uint64) (bool, error) {
 	occupied, err := w.Occupied(inode)
 	return occupied && uint64(pid) == inode, err
+}
+
+// WhenEnded takes the inode of a namespace for the only process in it, which
+// ends with Leave. What stop stops is not looked at.
+func (w *World) WhenEnded(pid int, ended func()) (stop func(), err error) {
+	return func() {}, w.do(func() error {
+		w.watches[uint64(pid)] = append(w.watches[uint64(pid)], ended)
+		return nil
+	})
 }
 
 // Occupied reports whether a process is in the namespace, whose inode number

@@ -1,0 +1,131 @@
+package plugin
+
+import (
+	"errors"
+	"log/slog"
+	"path/filepath"
+
+	"github.com/fsnotify/fsnotify"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// wake has the sweep look at once when a pod with devices may have ended: its
+// pause process ends (pidfd_open(2)), or the file of its network namespace is
+// removed (inotify(7)). The sweep does not depend on it. While no pod has
+// devices, nothing is watched, and it is used by one goroutine only.
+type wake struct {
+	kernel netmove.Kernel
+	log    *slog.Logger
+
+	died    chan struct{}
+	files   *fsnotify.Watcher // nil where there is no inotify
+	folders map[string]bool   // watched
+	paths   map[string]bool   // whose removal matters
+	pauses  map[string]func() // what ends the watch, by sandbox
+}
+
+func newWake(kernel netmove.Kernel, log *slog.Logger) *wake {
+	w := &wake{
+		kernel: kernel, log: log, died: make(chan struct{}, 1),
+		folders: map[string]bool{}, paths: map[string]bool{}, pauses: map[string]func(){},
+	}
+	var err error
+	if w.files, err = fsnotify.NewWatcher(); err != nil {
+		log.Warn("ends of pods that no hook tells are found a second later", "err", err)
+	}
+	return w
+}
+
+// events are those of the watched folders, of other pods' files, too.
+func (w *wake) events() <-chan fsnotify.Event {
+	if w.files == nil {
+		return nil
+	}
+	return w.files.Events
+}
+
+// overflows tells of events that were not delivered.
+func (w *wake) overflows() <-chan error {
+	if w.files == nil {
+		return nil
+	}
+	return w.files.Errors
+}
+
+// matters reports whether the event is the removal of a watched file.
+func (w *wake) matters(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) && w.paths[e.Name] }
+
+// follow watches the pods of the records that have devices, and no others.
+func (w *wake) follow(records []*journal.Record) {
+	clear(w.paths)
+	folders, sandboxes := map[string]bool{}, map[string]bool{}
+	for _, r := range records {
+		if r.State != journal.Attached || r.Manual() {
+			continue
+		}
+		sandboxes[r.Sandbox] = true
+		w.followPause(r)
+		w.paths[filepath.Clean(r.Netns.Path)] = true
+		folders[filepath.Dir(r.Netns.Path)] = true
+	}
+	for sandbox, stop := range w.pauses {
+		if !sandboxes[sandbox] {
+			stop()
+			delete(w.pauses, sandbox)
+		}
+	}
+	w.followFolders(folders)
+}
+
+func (w *wake) followPause(r *journal.Record) {
+	if _, ok := w.pauses[r.Sandbox]; ok || r.Netns.Pause == 0 {
+		return
+	}
+	stop, err := w.kernel.WhenEnded(r.Netns.Pause, w.now)
+	if err != nil {
+		w.log.Debug("the pause process is not watched", "sandbox", r.Sandbox, "err", err)
+		stop = func() {}
+	}
+	w.pauses[r.Sandbox] = stop
+}
+
+func (w *wake) followFolders(folders map[string]bool) {
+	if w.files == nil {
+		return
+	}
+	for folder := range folders {
+		if !w.folders[folder] {
+			w.folders[folder] = true
+			if err := w.files.Add(folder); err != nil {
+				w.log.Debug("the folder of network namespaces is not watched", "folder", folder, "err", err)
+			}
+		}
+	}
+	for folder := range w.folders {
+		if !folders[folder] {
+			delete(w.folders, folder)
+			if err := w.files.Remove(folder); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
+				w.log.Debug("the watch of a folder does not end", "folder", folder, "err", err)
+			}
+		}
+	}
+}
+
+// now has the sweep look as soon as it can.
+func (w *wake) now() {
+	select {
+	case w.died <- struct{}{}:
+	default: // it will look anyway
+	}
+}
+
+func (w *wake) close() {
+	w.follow(nil)
+	if w.files != nil {
+		if err := w.files.Close(); err != nil {
+			w.log.Error("close inotify", "err", err)
+		}
+	}
+}
