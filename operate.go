@@ -53,9 +53,9 @@ func (o *operator) do(ctx context.Context, remote func(*http.Client) error, loca
 		if !notRunning(err) {
 			return err
 		}
-		unlock, err := tryLockState(o.stateDir)
+		lock, err := tryLockState(o.stateDir)
 		if err == nil {
-			defer unlock()
+			defer lock.unlock()
 			return o.alone(local)
 		}
 		if !errors.Is(err, errLocked) || time.Since(began) > patience {

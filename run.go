@@ -78,11 +78,11 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	unlock, err := lockState(ctx, log, o.stateDir)
-	if err != nil {
+	lock, err := lockState(ctx, log, o.stateDir)
+	if err != nil || lock == nil {
 		return err
 	}
-	defer unlock()
+	defer lock.unlock()
 	j, err := openJournal(log, o.stateDir)
 	if err != nil {
 		return err
@@ -90,7 +90,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	mover := &netmove.Mover{Kernel: k, Host: host, Log: log}
 	p := plugin.New(mover, j, o.stateDir, inForce, log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
-	return o.serve(ctx, log, p, c)
+	return o.serve(ctx, log, p, c, lock)
 }
 
 // kernelPatience is how long a request to the kernel may take.
@@ -107,7 +107,7 @@ func linux(log *slog.Logger) kernel.Linux {
 
 // serve runs what goes on until ctx ends: the runtime's events, the sweep, the
 // reload of the config and the probes.
-func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *config.NodeConfig) error {
+func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *config.NodeConfig, lock *stateLock) error {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
@@ -123,8 +123,7 @@ func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plug
 		return nil
 	})
 	g.Go(func() error {
-		serveControl(ctx, log, o.stateDir, p)
-		return nil
+		return tendState(ctx, log, lock, p)
 	})
 	if o.listen != "" {
 		g.Go(func() error {
@@ -163,20 +162,6 @@ func serveHTTP(ctx context.Context, log *slog.Logger, addr string, h http.Handle
 	const connections, patience = 32, 5 * time.Second
 	l = netutil.LimitListener(l, connections)
 	serveUntil(ctx, log, l, &http.Server{Handler: h, ReadTimeout: patience, WriteTimeout: patience, IdleTimeout: patience})
-}
-
-// serveControl answers the commands of operators. Pods do not depend on it.
-func serveControl(ctx context.Context, log *slog.Logger, state string, p *plugin.Plugin) {
-	path := plugin.ControlSocket(state)
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Error("remove the control socket that an earlier process left", "err", err)
-	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		log.Error("no commands by hand", "err", err)
-		return
-	}
-	serveUntil(ctx, log, l, &http.Server{Handler: p.Control(), ConnContext: plugin.WithPeer})
 }
 
 // serveUntil serves until ctx ends.

@@ -72,13 +72,17 @@ func (p *Plugin) await(ctx context.Context, w *wake, tick <-chan time.Time) bool
 			if w.matters(e) {
 				return true
 			}
-		case <-w.overflows():
+		case err := <-w.overflows():
+			p.log.Debug("some events of inotify are lost", "err", err)
 			return true
 		}
 	}
 }
 
 func (p *Plugin) sweep() {
+	if anew, err := p.journal.Restore(); anew || err != nil {
+		p.log.Error("the folder of the journal was removed: its records are written again", "err", err)
+	}
 	for _, r := range p.journal.All() {
 		switch r.State {
 		case journal.Returning:

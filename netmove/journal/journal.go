@@ -222,6 +222,24 @@ func (j *Journal) Put(r *Record) error {
 	return err
 }
 
+// Restore writes every record again if somebody has removed the folder of the
+// records. It reports whether that was so.
+func (j *Journal) Restore() (anew bool, err error) {
+	if _, err := os.Lstat(j.folder); !errors.Is(err, fs.ErrNotExist) {
+		return false, nil // what else may be wrong, the next write tells
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := os.MkdirAll(j.folder, 0o700); err != nil {
+		return true, fmt.Errorf("journal: %w", err)
+	}
+	var errs []error
+	for _, r := range j.All() {
+		errs = append(errs, j.write(r))
+	}
+	return true, errors.Join(errs...)
+}
+
 // own is the journal's own copy of a record.
 func (j *Journal) own(r *Record) *Record {
 	c := *r

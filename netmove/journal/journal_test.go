@@ -307,3 +307,25 @@ func TestUnwritable(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// Somebody removes the folder of the records: they are written again from memory.
+func TestRestore(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	if anew, err := j.Restore(); anew || err != nil {
+		t.Errorf("restored what was there: %v, %v", anew, err)
+	}
+	if err := os.RemoveAll(filepath.Join(state, recordsFolder)); err != nil {
+		t.Fatal(err)
+	}
+	if anew, err := j.Restore(); !anew || err != nil {
+		t.Errorf("restored %v, %v", anew, err)
+	}
+	again, _ := open(t, state)
+	if _, ok := again.Get("a"); !ok {
+		t.Error("the record is gone")
+	}
+}

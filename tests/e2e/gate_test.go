@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -103,14 +104,26 @@ func TestPluginStallsUntilThePodIsGone(t *testing.T) {
 	f.asBefore(t, before)
 }
 
-// Everything that the plugin keeps is deleted under a running pod.
+// Everything that the plugin keeps is deleted under a running pod, and is made
+// anew: its successor finds the pod's devices, an operator finds the plugin, and
+// a second plugin waits.
 func TestStateFolderDeleted(t *testing.T) {
 	t.Parallel()
 	f, before, s, _ := attached(t)
 	if _, err := f.Output("sh", "-c", "umount /run/nri-netdev/netns/* && rm -r /run/nri-netdev"); err != nil {
 		t.Fatal(err)
 	}
-	f.refused(t, pod("b", "- name: eth2"), "journal: ")
+	f.eventually(t, "new record", func() bool { return len(f.records(t)) == 1 })
+	f.eventually(t, "status", func() bool {
+		out, err := f.Output(binary(t), "status")
+		return err == nil && strings.Contains(out, "default/a")
+	})
+	out, err := f.Output("timeout", "1", binary(t), "run", "--config", f.config)
+	if says := fmt.Sprint(out, err); !strings.Contains(says, "another process works with the state folder") || strings.Contains(says, "msg=started") {
+		t.Errorf("a second plugin says %s", says)
+	}
+	f.plugin.kill(t)
+	f.plugin = f.startPlugin(t)
 	f.end(t, s)
 	f.homeWithin(t, homeLimit, before)
 }
