@@ -35,10 +35,35 @@ type Upper struct {
 // namespaces and hide them among other pods': it moves the end of a pair to
 // them. But what was there before the pod was is not the pod's, and that
 // cannot be forged.
+//
+// A process in the pod may move them about meanwhile, and one that is being moved
+// cannot be seen, so it looks until there is nothing to remove twice in a row.
 func (m *Mover) unstack(pod Namespace, dev, before Snapshot) error {
+	clean := 0
+	for range unstackTries {
+		removed, err := m.unstackFound(pod, dev, before)
+		if err != nil {
+			return err
+		}
+		if removed > 0 {
+			clean = 0
+		} else if clean++; clean == cleanLooks {
+			return nil
+		}
+	}
+	return errors.New("devices on it are moved about faster than they can be removed")
+}
+
+const (
+	unstackTries = 32 // looks at most
+	cleanLooks   = 2  // in a row, that are enough
+)
+
+// unstackFound removes what one look finds, and tells how many that were.
+func (m *Mover) unstackFound(pod Namespace, dev, before Snapshot) (removed int, err error) {
 	found, err := pod.Stacked(m.Host, dev.Identity.Index)
 	if err != nil {
-		return fmt.Errorf("look for devices on it: %w", err)
+		return 0, fmt.Errorf("look for devices on it: %w", err)
 	}
 	var errs []error
 	for _, u := range found {
@@ -53,6 +78,7 @@ func (m *Mover) unstack(pod Namespace, dev, before Snapshot) error {
 		if err := pod.Unstack(u); err != nil && !errors.Is(err, ErrNotFound) {
 			errs = append(errs, fmt.Errorf("remove %q, which the pod built on it: %w", u.Name, err))
 		}
+		removed++
 	}
-	return errors.Join(errs...)
+	return removed, errors.Join(errs...)
 }

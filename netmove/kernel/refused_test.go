@@ -25,6 +25,8 @@ func TestWithoutBPF(t *testing.T) {
 			t.Parallel()
 			newNode(t) // skips where there are no namespaces
 			cmd := exec.Command("/proc/self/exe", "-test.run=^TestWithoutBPFInside$", "-test.v")
+			// Mounts that tests make meanwhile are not what it leaves behind.
+			cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNS}
 			cmd.Env = append(os.Environ(), refusedEnv+"="+strconv.Itoa(int(errno)))
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v\n%s", err, out)

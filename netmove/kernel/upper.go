@@ -24,12 +24,23 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 	if err != nil {
 		return nil, err
 	}
+	if err := ns.settle(); err != nil {
+		return nil, err
+	}
+	// A device that is moved on meanwhile is met here, before the namespaces are
+	// listed that it can have gone to, or there; one that is moved back, at the end.
+	found, err := ns.stackedIn(netmove.Here, index)
+	if err != nil {
+		return nil, err
+	}
 	where, err := ns.nested(id)
 	if err != nil {
 		return nil, err
 	}
-	var found []upper
-	for _, nsid := range append(where, netmove.Here) {
+	if len(where) > 0 {
+		where = append(where, netmove.Here)
+	}
+	for _, nsid := range where {
 		more, err := ns.stackedIn(nsid, index)
 		if err != nil {
 			return nil, err
@@ -45,6 +56,17 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 	// Ends of pairs say the same of their other end, and are not built on it.
 	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id || isPair(u.Identity.Kind) })
 	return ns.describe(found, id)
+}
+
+// settle waits for the end of moves that are under way. A device that moves is in
+// no namespace's list for some 15 ms, and a dump does not wait for that as it
+// takes no RTNL since Linux 6.10 (RTNL_FLAG_DUMP_UNLOCKED). A request that changes
+// nothing does.
+func (ns *Namespace) settle() error {
+	if err := ns.newLink(ifInfo(netmove.LoopbackIndex)); err != nil {
+		return fmt.Errorf("wait for moves of others: %w", err)
+	}
+	return nil
 }
 
 // upper is a device that was found by number.
