@@ -47,7 +47,7 @@ soak: setup
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 bench: setup
-	go test -run '^$$' -bench . ./config
+	go test -run '^$$' -bench . ./config ./netmove/kernel
 
 setup:
 	@tests/setup

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -28,10 +29,10 @@ none runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := c.status(cmd.Context(), cmd.ErrOrStderr())
-			if err != nil {
+			if err != nil && len(s.Attachments) == 0 {
 				return err
 			}
-			return printStatus(cmd.OutOrStdout(), s, output)
+			return errors.Join(printStatus(cmd.OutOrStdout(), s, output), err)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")

@@ -71,7 +71,8 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 }
 
 // Read reads the records below the state folder, and changes nothing. It is for
-// those who look while another process writes.
+// those who look while another process writes. The error tells of files that are
+// no records; the others are returned nevertheless.
 func Read(state, bootID string) ([]*Record, error) {
 	j := &Journal{folder: filepath.Join(state, recordsFolder), bootID: bootID}
 	entries, err := j.entries()
@@ -79,6 +80,7 @@ func Read(state, bootID string) ([]*Record, error) {
 		return nil, nil
 	}
 	var records []*Record
+	errs := []error{err}
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") {
 			continue
@@ -88,11 +90,12 @@ func Read(state, bootID string) ([]*Record, error) {
 			continue // removed meanwhile
 		}
 		if err != nil {
-			return nil, err
+			errs = append(errs, err)
+			continue
 		}
 		records = append(records, r)
 	}
-	return records, err
+	return records, errors.Join(errs...)
 }
 
 func (j *Journal) entries() ([]os.DirEntry, error) {
