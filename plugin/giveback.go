@@ -161,7 +161,7 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	}
 	device := a.Before.Identity.RecognisableName()
 	delete(g.left.Problems, a.Before.Name)
-	err := g.mover.Undo(netns, netmove.Plan{back})
+	err := g.mover.Recover(netns, &back)
 	if err == nil {
 		g.done(device, returned)
 		g.home = append(g.home, a.Before.Name)

@@ -41,11 +41,11 @@ type Status struct {
 type Attachment struct {
 	Pod      string    `json:"pod,omitempty"` // namespace/name; "" for a device that was moved by hand
 	Sandbox  string    `json:"sandbox"`
-	Netns    string    `json:"netns"`    // where the sandbox's network namespace was when it got the device
-	Device   string    `json:"device"`   // host name
-	PodName  string    `json:"podName"`  // name meant in the pod
-	HomeName string    `json:"homeName"` // name on the host now, while misnamed; "" otherwise
-	Since    time.Time `json:"since"`    // the attach
+	Netns    string    `json:"netns"`              // where the sandbox's network namespace was when it got the device
+	Device   string    `json:"device"`             // host name
+	PodName  string    `json:"podName"`            // name meant in the pod
+	HomeName string    `json:"homeName,omitempty"` // name on the host now, while misnamed
+	Since    time.Time `json:"since"`              // the attach
 	State    State     `json:"state"`
 	Problem  string    `json:"problem,omitempty"` // why the return is not complete
 }
@@ -136,7 +136,9 @@ func (m *missed) forget(sandbox string) {
 func (m *missed) list() []Missed {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	return slices.SortedFunc(maps.Values(m.pods), func(a, b Missed) int {
+	list := slices.AppendSeq([]Missed{}, maps.Values(m.pods))
+	slices.SortFunc(list, func(a, b Missed) int {
 		return strings.Compare(a.Pod+" "+a.Sandbox, b.Pod+" "+b.Sandbox)
 	})
+	return list
 }
