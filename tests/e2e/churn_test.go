@@ -2,6 +2,8 @@ package e2e_test
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -9,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // A hundred pods with eight devices each come and go: nothing grows.
@@ -32,8 +35,12 @@ func TestChurn(t *testing.T) {
 	churn(pods / atATime)
 	f.asBefore(t, before)
 	hot := f.resources(t)
+	for i := 0; i < 100 && hot.grown(warm); i++ { // a pause process is watched for a second more
+		time.Sleep(50 * time.Millisecond)
+		hot = f.resources(t)
+	}
 	t.Logf("after 6 pods: %v, after %d more: %v", warm, pods, hot)
-	if hot.descriptors > warm.descriptors || hot.mounts > warm.mounts || hot.namespaces > warm.namespaces {
+	if hot.grown(warm) {
 		t.Errorf("it grows: %v, then %v", warm, hot)
 	}
 	const allowance = 32 << 10 // KiB, for a program with the race detector
@@ -58,12 +65,19 @@ func (f *fixture) liveOnce(t *testing.T, n, devices int) {
 
 // resources are what a leak would show in.
 type resources struct {
-	descriptors, threads, mounts, namespaces int
-	memory                                   int // resident, KiB
+	descriptors, goroutines, threads, mounts, namespaces int
+
+	memory int // resident, KiB
+}
+
+// grown tells of what there has to be as much of as before.
+func (r resources) grown(before resources) bool {
+	return r.descriptors > before.descriptors || r.goroutines > before.goroutines ||
+		r.mounts > before.mounts || r.namespaces > before.namespaces
 }
 
 func (r resources) String() string {
-	return fmt.Sprintf("%d descriptors, %d threads, %d mounts, %d namespaces, %d MiB", r.descriptors, r.threads, r.mounts, r.namespaces, r.memory>>10)
+	return fmt.Sprintf("%d descriptors, %d goroutines, %d threads, %d mounts, %d namespaces, %d MiB", r.descriptors, r.goroutines, r.threads, r.mounts, r.namespaces, r.memory>>10)
 }
 
 func (f *fixture) resources(t *testing.T) resources {
@@ -89,9 +103,36 @@ func (f *fixture) resources(t *testing.T) resources {
 	}
 	return resources{
 		descriptors: count(proc + "/fd/*"),
+		goroutines:  f.metric(t, "go_goroutines"),
 		threads:     count(proc + "/task/*"),
 		mounts:      strings.Count(read("mountinfo"), "\n"),
 		namespaces:  count(f.Path("/run/netns/*")) + count(f.Path("/run/nri-netdev/netns/*")),
 		memory:      memory,
 	}
+}
+
+// metric is the value of a metric of the plugin's.
+func (f *fixture) metric(t *testing.T, name string) int {
+	t.Helper()
+	var conn net.Conn
+	var err error
+	f.host.Do(t, func() { conn, err = net.Dial("tcp", "127.0.0.1:9645") })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "GET /metrics HTTP/1.0\r\n\r\n")
+	page, err := io.ReadAll(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(name) + ` (\d+)$`).FindSubmatch(page)
+	if m == nil {
+		t.Fatalf("no %s in\n%s", name, page)
+	}
+	n, err := strconv.Atoi(string(m[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
 }
