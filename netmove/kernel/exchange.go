@@ -13,6 +13,10 @@ import (
 // errInterrupted means that a dump met a change, and is not whole.
 var errInterrupted = errors.New("the dump was interrupted by a change")
 
+// The library finds out the byte order at its first use and takes no lock for
+// it, so two first requests at a time are a data race. This is the first use.
+var _ = nl.NativeEndian()
+
 // exchange sends one request and returns the answers of the type reply, 0 for
 // all. The library's own Execute reads into a buffer of 64 KiB, which is less
 // than the kernel's answer about a device with as many altnames as a pod can
