@@ -11,6 +11,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// As in netmove/kernel: the library's first use is a data race if there are two.
+var _ = nl.NativeEndian()
+
 // World is what a move could change in the namespace, as text: a line for
 // each link, and below it one for each of its addresses, in the kernel's
 // order. Two worlds are equal if and only if their texts are.
