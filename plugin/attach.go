@@ -23,6 +23,7 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 	if err != nil || len(requests) == 0 {
 		return err
 	}
+	p.endEarlier(pod)
 	defer p.locks.lock(pod.GetId())()
 	if p.hasDevices(pod) {
 		return nil // told twice
@@ -31,7 +32,6 @@ func (p *Plugin) attach(ctx context.Context, pod *api.PodSandbox, c *claim) erro
 	if err != nil {
 		return err
 	}
-	p.endEarlier(pod)
 	begin := func() (*journal.Record, error) { return p.begin(ctx, pod, netns, requests) }
 	return p.transact(ctx, netns, begin, c)
 }
@@ -59,14 +59,20 @@ func (p *Plugin) transact(ctx context.Context, netns netmove.Namespace, begin fu
 }
 
 // endEarlier gives back what earlier sandboxes of the same pod hold, if they
-// are at their end and the runtime has not told so yet: the pod needs it now.
+// are at their end and the runtime has not told so yet: the pod needs it now. A
+// return that is under way is waited for. No other sandbox's lock is held
+// meanwhile, so two that wait for each other are not possible.
 func (p *Plugin) endEarlier(pod *api.PodSandbox) {
 	for _, r := range p.journal.All() {
-		if r.Pod.UID != pod.GetUid() || r.Sandbox == pod.GetId() || r.State != journal.Attached {
+		if r.Pod.UID != pod.GetUid() || r.Pod.UID == "" || r.Sandbox == pod.GetId() {
 			continue
 		}
-		if p.ends.empty(r) {
-			_ = p.giveBack(r.Sandbox, podAgain) // logged; the new sandbox is refused then
+		// What fails is logged, and the new sandbox is refused then.
+		switch {
+		case r.State == journal.Returning:
+			_ = p.giveBack(r.Sandbox, unfinished)
+		case r.State == journal.Attached && p.ends.empty(r):
+			_ = p.giveBack(r.Sandbox, podAgain)
 		}
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -222,6 +223,51 @@ func TestNewSandboxOfTheSamePod(t *testing.T) {
 		if ok != alive || (ok && r.State != journal.Attached) {
 			t.Errorf("old sandbox alive: %v, its record: %+v", alive, r)
 		}
+	}
+}
+
+// The sweep is returning the devices of the old sandbox when the new one asks for
+// them: that waits.
+func TestNewSandboxWhileTheOldReturns(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	next := n.pod("b", "- {name: eth1, newName: net1}")
+	next.Uid = pod.Uid
+	ns.Leave()
+	n.RemoveNamespace("pod-a")
+	n.sweep() // the first proof
+	unblock := n.Block()
+	var wg sync.WaitGroup
+	wg.Go(n.sweep)
+	eventually(t, "return", func() bool {
+		r, ok := n.journal.Get(pod.Id)
+		return ok && r.State == journal.Returning
+	})
+	refused := make(chan error)
+	go func() { refused <- n.RunPodSandbox(t.Context(), next) }()
+	time.Sleep(10 * time.Millisecond) // to get as far as it can
+	unblock()
+	if err := <-refused; err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
+// Pods without a uid, which a CRI client need not give, are not the same pod; nor
+// are they who moved a device by hand.
+func TestPodsWithoutUID(t *testing.T) {
+	n := newNode(t, allowAll)
+	lab := n.AddNamespace("lab")
+	if _, err := n.Move(t.Context(), Move{Device: "eth1", Netns: "lab"}, "lab"); err != nil {
+		t.Fatal(err)
+	}
+	lab.Leave()
+	pod := n.pod("a", "- name: eth1")
+	pod.Uid = ""
+	if err := n.RunPodSandbox(t.Context(), pod); err == nil {
+		t.Error("the pod got a device that is moved by hand")
+	}
+	if state, problem := n.stateOf(t, "eth1"); state != StateAttached || problem != "" {
+		t.Errorf("eth1 is %s: %s", state, problem)
 	}
 }
 

@@ -34,6 +34,9 @@ func (p *Plugin) giveBack(sandbox string, why reason) error {
 	if !ok || record.State == journal.Lost || record.State == journal.Quarantined {
 		return nil
 	}
+	if why == unfinished && record.State == journal.Attached {
+		return nil // it was finished, and the sandbox has its devices again
+	}
 	g := p.giving(record, why)
 	// The return does not depend on this being written: a full disk must not
 	// keep a device in a dead pod.
