@@ -41,9 +41,10 @@ fuzz: setup
 	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) ./config
 
-# Not part of test: more kills and more histories.
+# Not part of test: more kills, more histories, more devices at random.
 soak: setup
 	NRI_NETDEV_HISTORIES=20000 go test -count=1 -run RandomHistories ./plugin
+	NRI_NETDEV_SEEDS=5000 go test -count=1 -timeout 60m -parallel 16 -run Generated ./netmove/kernel
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 bench: setup

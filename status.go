@@ -85,6 +85,16 @@ func printTable(out io.Writer, s plugin.Status) error {
 			fmt.Fprintf(out, "%s: %s\n", a.Device, a.Problem)
 		}
 	}
+	for _, a := range s.Attachments {
+		for _, d := range a.Differences {
+			fmt.Fprintf(out, "%s: not as meant in the pod: %s\n", a.Device, d)
+		}
+	}
+	for _, a := range s.Altered {
+		for _, d := range a.Differences {
+			fmt.Fprintf(out, "%s: not as it was before %s: %s\n", a.Device, a.Pod, d)
+		}
+	}
 	for _, m := range s.Missed {
 		fmt.Fprintf(out, "missed: pod %s (%s) runs without the devices that it asks for: delete it\n", m.Pod, short(m.Sandbox))
 	}

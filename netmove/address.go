@@ -119,6 +119,18 @@ func (a Address) same(b Address) bool {
 	return a == b
 }
 
+// appears reports whether an address that was read is this one, put on a
+// device: what the kernel adds by itself does not count.
+func (a Address) appears(read Address) bool {
+	if a.Label == "" {
+		read.Label = ""
+	}
+	if a.Metric == 0 {
+		read.Metric = 0
+	}
+	return a.sameKey(read) && a.same(read)
+}
+
 // inOrder arranges addresses, which are in the kernel's order, so that putting
 // them one after the other gives that order again. The kernel appends IPv4
 // addresses and puts an IPv6 address before others of its scope
@@ -134,4 +146,16 @@ func inOrder(addrs []Address) []Address {
 	}
 	slices.Reverse(v6)
 	return append(v4, v6...)
+}
+
+// onLink is the network that the kernel takes to be on the link for the
+// address; no network if it makes no route for it.
+func (a Address) onLink() netip.Prefix {
+	if a.Flags&FlagNoPrefixRoute != 0 {
+		return netip.Prefix{}
+	}
+	if a.Peer.IsValid() {
+		return netip.PrefixFrom(a.Peer, a.Local.Bits()).Masked()
+	}
+	return a.Local.Masked()
 }

@@ -11,6 +11,11 @@ type Attachment struct {
 	PodName   string    `json:"podName"`             // name meant in the pod
 	Addresses []Address `json:"addresses,omitempty"` // addresses meant in the pod
 
+	Entries []Entry `json:"entries,omitempty"` // routes and neighbors meant in the pod
+
+	// Differences are what in the pod is not as meant.
+	Differences []Difference `json:"differences,omitempty"`
+
 	// Guard is set when an altname equal to the host name is put on the pod's
 	// lo for the move, so that recovery knows what may have been left there.
 	Guard bool `json:"guard,omitempty"`

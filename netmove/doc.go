@@ -14,8 +14,11 @@
 //  3. the guard goes
 //  4. MAC and MTU, where the pod asks for others
 //  5. addresses, in their order, IPv6 with IFA_F_NODAD
-//  6. up
+//  6. up, before the IPv6 addresses
 //  7. IFA_F_NODAD is taken off again where it was not there before
+//  8. routes and neighbors that go along; what the kernel does not take is noted
+//     and no reason to undo anything (Difference), since nobody asked for it
+//  9. the device is read again, and what is not as meant is noted
 //
 // The device is never set down first: that would take its IPv6 addresses away
 // before they were read, and the move sets it down anyway.
@@ -51,7 +54,8 @@
 //  6. name, altnames, alias, MAC, MTU, queue length, group, master
 //  7. XDP and TCX programs of the pod's go; while one cannot, the device stays
 //     down
-//  8. flags and addresses, and up if it was up
+//  8. flags, sysctls, options; addresses, and up if it was up; entries of tables
+//  9. the device is read again, and what differs still is put back again, once
 //
 // Steps 5 and 7 are at home, where the pod can put nothing back, and before 8,
 // so that what the pod left sees nothing of the host's. Step 2 is before, since

@@ -28,9 +28,10 @@ var (
 
 // StepError tells at which step, and with which device, an operation failed.
 type StepError struct {
-	Device string // host name
-	Step   string // what was tried, such as "set MTU 9000"
-	Err    error  // what the kernel answered
+	Device    string // host name
+	Step      string // what was tried, such as "set MTU 9000"
+	Attribute string // what of the device it is about, such as "mtu"; "" where it is about none
+	Err       error  // what the kernel answered
 }
 
 func (e *StepError) Error() string {
@@ -38,3 +39,21 @@ func (e *StepError) Error() string {
 }
 
 func (e *StepError) Unwrap() error { return e.Err }
+
+// MinorError tells that the device is home and as it was, but for settings
+// without which it is of use nevertheless: options, sysctls, and entries of
+// tables. It is wrapped in an ErrDiffers.
+type MinorError struct {
+	Steps []*StepError // what could not be done
+}
+
+func (e *MinorError) Error() string { return errors.Join(e.Unwrap()...).Error() }
+
+// Unwrap returns the errors of the steps.
+func (e *MinorError) Unwrap() []error {
+	errs := make([]error, len(e.Steps))
+	for i, s := range e.Steps {
+		errs[i] = s
+	}
+	return errs
+}

@@ -12,6 +12,9 @@ var (
 	// ErrNameTaken means that a device of the namespace has that name or altname (EEXIST).
 	ErrNameTaken = errors.New("the name is taken")
 
+	// ErrExists means that the table has such an entry already (EEXIST).
+	ErrExists = errors.New("there is such an entry already")
+
 	// ErrIndexTaken means that a device of the namespace has that ifindex (EBUSY of a move).
 	ErrIndexTaken = errors.New("the ifindex is taken")
 
@@ -173,6 +176,27 @@ type Namespace interface {
 	// Without a primary IPv4 address its secondaries go, too (unless
 	// promote_secondaries is set). Error: ErrNotFound.
 	DropAddress(index int, a Address) error
+
+	// Options reads the options that Locate does not tell of, those of ethtool.
+	Options(index int) ([]Option, error)
+
+	// SetOption sets an option that a snapshot has.
+	SetOption(index int, o Option) error
+
+	// Sysctls reads the device's sysctls that can be written, by their names
+	// below /proc/sys/net without the device's, such as "ipv4/conf/arp_ignore".
+	Sysctls(index int) (map[string]string, error)
+	SetSysctl(index int, name, value string) error
+
+	// Entries reads what somebody has made for the device in the kernel's
+	// tables, in the order in which it can be put back.
+	Entries(index int) ([]Entry, error)
+
+	// PutEntry makes an entry. Error: ErrExists.
+	PutEntry(index int, e Entry) error
+
+	// DropEntry removes an entry, of TableVLAN.
+	DropEntry(index int, e Entry) error
 
 	// Close gives the handle back.
 	Close() error

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 )
 
 // Mover moves devices between the host's network namespace and pods'.
@@ -80,18 +81,20 @@ func (m *Mover) Recover(pod Namespace, a *Attachment) error {
 
 // step is one request to the kernel and the words for it.
 type step struct {
-	what string
-	do   func() error
+	what      string
+	do        func() error
+	attribute string // of the device, that it changes
+	minor     bool   // the device is of use without it
 }
 
 func (m *Mover) run(ctx context.Context, device string, steps []step) error {
 	for _, s := range steps {
 		if err := ctx.Err(); err != nil {
-			return &StepError{Device: device, Step: s.what, Err: context.Cause(ctx)}
+			return &StepError{Device: device, Step: s.what, Attribute: s.attribute, Err: context.Cause(ctx)}
 		}
 		m.Log.Debug("step", "device", device, "step", s.what)
 		if err := s.do(); err != nil {
-			return &StepError{Device: device, Step: s.what, Err: err}
+			return &StepError{Device: device, Step: s.what, Attribute: s.attribute, Err: err}
 		}
 	}
 	return nil
@@ -107,7 +110,11 @@ func (m *Mover) attach(ctx context.Context, pod Namespace, a *Attachment) error 
 	if err := m.moveIn(pod, a); err != nil {
 		return err
 	}
-	return m.run(ctx, a.Before.Name, podSteps(pod, a))
+	if err := m.run(ctx, a.Before.Name, podSteps(pod, a)); err != nil {
+		return err
+	}
+	m.carry(pod, a)
+	return m.verify(pod, a)
 }
 
 // moveIn is the move itself, under the guard.
@@ -205,36 +212,33 @@ func nameTaken(device, name string) error {
 // podSteps configure a device that has arrived in the pod, which is down and
 // without addresses.
 func podSteps(pod Namespace, a *Attachment) []step {
-	var steps []step
-	index := a.PodIndex
-	if mac := a.Request.MAC; mac != nil {
-		steps = append(steps, step{fmt.Sprintf("set MAC %s", mac), func() error { return pod.SetMAC(index, mac) }})
-	}
-	if mtu := a.Request.MTU; mtu != 0 {
-		steps = append(steps, step{fmt.Sprintf("set MTU %d", mtu), func() error { return pod.SetMTU(index, mtu) }})
-	}
-	return append(steps, addressSteps(pod, index, a.Addresses, true)...)
+	index, r := a.PodIndex, a.Request
+	var t todo
+	t.add(r.MAC != nil, "mac", func() error { return pod.SetMAC(index, r.MAC) }, "set MAC %s", r.MAC)
+	t.add(r.MTU != 0, "mtu", func() error { return pod.SetMTU(index, r.MTU) }, "set MTU %d", r.MTU)
+	return append(t, addressSteps(pod, index, a.Addresses, true)...)
 }
 
 // addressSteps put the addresses on a device that has none of them, set it up
 // if it shall be, and let them be what they were. IPv6 addresses are put with
 // IFA_F_NODAD, so that they can be used at once; taking that flag off again
-// later does not start duplicate address detection (inet6_addr_modify).
+// later does not start duplicate address detection (inet6_addr_modify). They are
+// put after the device is up, since on one without a carrier it is they that
+// bring the multicast route (addrconf_add_dev).
 func addressSteps(ns Namespace, index int, addrs []Address, up bool) []step {
-	var steps, settle []step
-	put := func(what string, a Address) step {
-		return step{fmt.Sprintf("%s address %s", what, a), func() error { return ns.PutAddress(index, a) }}
-	}
+	var v4, v6, settle todo
 	for _, a := range inOrder(addrs) {
 		a = a.settable()
-		if a.IsIPv6() && a.Flags&FlagNoDAD == 0 {
-			settle = append(settle, put("settle", a))
+		t := &v4
+		if a.IsIPv6() {
+			t = &v6
+		}
+		if quiet := a; a.IsIPv6() && a.Flags&FlagNoDAD == 0 {
+			settle.add(true, "addresses", func() error { return ns.PutAddress(index, quiet) }, "settle address %s", a)
 			a.Flags |= FlagNoDAD
 		}
-		steps = append(steps, put("add", a))
+		t.add(true, "addresses", func() error { return ns.PutAddress(index, a) }, "add address %s", a)
 	}
-	if up {
-		steps = append(steps, step{"set up", func() error { return ns.SetUp(index, true) }})
-	}
-	return append(steps, settle...)
+	v4.add(up, "up", func() error { return ns.SetUp(index, true) }, "set up")
+	return slices.Concat(v4, v6, settle)
 }

@@ -38,6 +38,15 @@ func newFixture() *fixture {
 			permanent("2001:db8::2/64", nil),
 			permanent("2001:db8::1/64", nil),
 		},
+		Options: []netmove.Option{{Name: "gso_max_size", Value: netmove.RawValue{1, 2}}},
+		Sysctls: map[string]string{"ipv4/conf/arp_ignore": "1", "ipv6/conf/accept_ra": "0"},
+		Entries: []netmove.Entry{
+			{Table: netmove.TableFDB, Text: "lladdr 02:00:00:00:00:99", Message: []byte("fdb")},
+			route("10.0.0.0/8", "192.0.2.254"), route("2001:db8:1::/48", "2001:db8::fe"),
+			route("172.16.0.0/12", "198.51.100.254"), // reached by an address that stays on the host
+			{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte("neighbor")},
+			{Table: netmove.TableNeighbor, Text: "192.0.2.10 proxy", Message: []byte("proxy"), Proxy: true},
+		},
 	})
 	f.host.Add(netmove.Snapshot{
 		Name: "eth2", MAC: netmove.MAC{2, 0, 0, 0, 0, 2}, MTU: 9000, MinMTU: 68, MaxMTU: 9600,
@@ -46,6 +55,13 @@ func newFixture() *fixture {
 	f.host.Add(netmove.Snapshot{Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}})
 	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
 	return f
+}
+
+func route(dst, via string) netmove.Entry {
+	return netmove.Entry{
+		Table: netmove.TableRoute, Text: dst + " via " + via, Message: []byte(dst),
+		Route: netmove.Route{Dst: netip.MustParsePrefix(dst), Via: []netip.Addr{netip.MustParseAddr(via)}, Unicast: true},
+	}
 }
 
 func permanent(cidr string, edit func(*netmove.Address)) netmove.Address {
@@ -117,6 +133,12 @@ pod
     192.0.2.2/24 label "eth2" scope 0 flags 0x80 metric 0 proto 99 valid 4294967295 preferred 4294967295
     2001:db8::2/64 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
     2001:db8::1/64 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+    route 10.0.0.0/8 via 192.0.2.254 31302e302e302e302f38
+    neighbor 192.0.2.9 6e65696768626f72
+    route 2001:db8:1::/48 via 2001:db8::fe 323030313a6462383a313a3a2f3438
+    option gso_max_size 0102
+    sysctl ipv4/conf/arp_ignore 0
+    sysctl ipv6/conf/accept_ra 0
   4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
     192.0.2.9/24 label "eth1" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
   5 eth3 inode 1005 altnames [] alias "" mac  mtu 1500 qlen 0 group 7 master 0 flags {Up:true NoARP:false Promisc:true AllMulti:false Multicast:false}
@@ -216,10 +238,11 @@ func TestReturnFailsAtEveryStep(t *testing.T) {
 			if f.Calls() < n {
 				break
 			}
-			if !errors.Is(err, netmovetest.ErrInjected) {
+			f.Fail(0, netmovetest.Never)
+			// What fails once is done at the second pass.
+			if err != nil && !errors.Is(err, netmovetest.ErrInjected) || err == nil && f.String() != before {
 				t.Errorf("step %d: error is %v, want the injected one", n, err)
 			}
-			f.Fail(0, netmovetest.Never)
 			f.returnAll(t, plan)
 			if diff := cmp.Diff(before, f.String()); diff != "" {
 				t.Errorf("step %d failed: the world differs (-want +got):\n%s", n, diff)

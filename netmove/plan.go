@@ -45,6 +45,7 @@ func newAttachment(r Request, dev Snapshot) (Attachment, error) {
 	if a.Addresses, err = podAddresses(r, dev, a.PodName); err != nil {
 		return a, fmt.Errorf("device %q: %w", dev.Name, err)
 	}
+	a.Entries = podEntries(dev.Entries, a.Addresses)
 	if err := a.checkMTU(); err != nil {
 		return a, fmt.Errorf("device %q: %w", dev.Name, err)
 	}
@@ -85,7 +86,7 @@ func podAddresses(r Request, dev Snapshot, podName string) ([]Address, error) {
 	return addrs, errors.Join(errs...)
 }
 
-func (a Attachment) checkMTU() error {
+func (a *Attachment) checkMTU() error {
 	mtu := a.Request.MTU
 	if mtu == 0 {
 		mtu = a.Before.MTU
@@ -154,7 +155,7 @@ func (p Plan) String() string {
 }
 
 // settings tells what the device has in the pod besides its name.
-func (a Attachment) settings() []string {
+func (a *Attachment) settings() []string {
 	var s []string
 	if a.Request.MTU != 0 {
 		s = append(s, fmt.Sprintf("mtu %d", a.Request.MTU))
@@ -163,11 +164,16 @@ func (a Attachment) settings() []string {
 		s = append(s, fmt.Sprintf("mac %s", a.Request.MAC))
 	}
 	if len(a.Addresses) == 0 {
-		return append(s, "no addresses")
+		s = append(s, "no addresses")
+	} else {
+		list := make([]string, len(a.Addresses))
+		for i, addr := range a.Addresses {
+			list[i] = addr.String()
+		}
+		s = append(s, "addresses "+strings.Join(list, " "))
 	}
-	list := make([]string, len(a.Addresses))
-	for i, addr := range a.Addresses {
-		list[i] = addr.String()
+	for _, e := range a.Entries {
+		s = append(s, fmt.Sprintf("%s %s", e.Table, e.Text))
 	}
-	return append(s, "addresses "+strings.Join(list, " "))
+	return s
 }

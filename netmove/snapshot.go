@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 )
@@ -25,9 +26,15 @@ type Snapshot struct {
 	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
 	Master     Identity   `json:"master,omitzero"`    // IFLA_MASTER; zero for none
 	Addresses  []Address  `json:"addresses,omitempty"`
+	Options    []Option   `json:"options,omitempty"`
+	Entries    []Entry    `json:"entries,omitempty"`
 	Programs   []Program  `json:"programs,omitempty"`
 	Uppers     []Identity `json:"uppers,omitempty"` // devices of the namespace built on it, but its master
 	TakenAt    BootOffset `json:"takenAt"`          // when Addresses were read: their lifetimes count from here
+
+	// Sysctls are the device's, by their names below /proc/sys/net without the
+	// device's, such as "ipv4/conf/arp_ignore".
+	Sysctls map[string]string `json:"sysctls,omitempty"`
 
 	// Loss is the state of the device that a move loses and Return does not
 	// put back, such as LossQdisc. Like Role, it is for the decision only.
@@ -37,6 +44,14 @@ type Snapshot struct {
 	// device may move at all and is of no use after that, so the journal
 	// does not keep it.
 	Role Role `json:"-"`
+}
+
+// LeftDown is the snapshot of a device that shall come home and be left down,
+// without addresses and what depends on them.
+func (s Snapshot) LeftDown() Snapshot {
+	s.Flags.Up, s.Addresses = false, nil
+	s.Entries = slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return !e.Port })
+	return s
 }
 
 // LossQdisc is the loss of queueing disciplines and filters (tc(8)).

@@ -78,8 +78,9 @@ func split(list []netmove.Attachment, holds func(netmove.Attachment) bool) (yes,
 }
 
 // enoughTries is how often in a row a device is looked for in vain before it
-// counts as lost, until when its namespace stays pinned; and how often what a
-// pod left on it is removed in vain before it is quarantined.
+// counts as lost, until when its namespace stays pinned; how often what a pod
+// left on it is removed in vain before it is quarantined; and how often a setting
+// is put back in vain before it is left as it is.
 const enoughTries = 3
 
 // giving is one return of devices of a sandbox.
@@ -160,7 +161,7 @@ func (g *giving) all(devices []netmove.Attachment) {
 func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 	back := a
 	if g.left.Committed && g.config.Load().OnReturn == config.Down {
-		back.Before.Flags.Up, back.Before.Addresses = false, nil
+		back.Before = a.Before.LeftDown()
 	}
 	device := a.Before.Identity.RecognisableName()
 	delete(g.left.Problems, a.Before.Name)
@@ -171,6 +172,10 @@ func (g *giving) one(netns netmove.Namespace, a netmove.Attachment) bool {
 		return true
 	}
 	g.failed = append(g.failed, err)
+	var minor *netmove.MinorError
+	if errors.As(err, &minor) && !back.Guard && (g.why == byHand || g.misses.add(device) >= enoughTries) {
+		return g.settle(a, minor)
+	}
 	lost := errors.Is(err, netmove.ErrLost)
 	tainted := errors.Is(err, netmove.ErrTainted) || errors.Is(err, netmove.ErrStacked)
 	if lost || tainted {

@@ -25,6 +25,7 @@ type metrics struct {
 	registry *prometheus.Registry
 	attaches *prometheus.CounterVec
 	returns  *prometheus.CounterVec
+	unlike   *prometheus.CounterVec
 }
 
 func newMetrics(p *Plugin) *metrics {
@@ -36,6 +37,10 @@ func newMetrics(p *Plugin) *metrics {
 		returns: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "nri_netdev_returns_total", Help: "Devices whose return has ended, by result.",
 		}, []string{"result"}),
+		unlike: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nri_netdev_differences_total",
+			Help: "Attributes of devices that were not as meant after an attach (in the pod) or a return (on the host).",
+		}, []string{"where", "attribute"}),
 	}
 	for _, r := range []result{attached, refused} {
 		m.attaches.WithLabelValues(string(r))
@@ -43,13 +48,18 @@ func newMetrics(p *Plugin) *metrics {
 	for _, r := range []result{returned, quarantined, lostForGood} {
 		m.returns.WithLabelValues(string(r))
 	}
-	m.registry.MustRegister(m.attaches, m.returns, states{p},
+	m.registry.MustRegister(m.attaches, m.returns, m.unlike, states{p},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
 func (m *metrics) attached(r result) { m.attaches.WithLabelValues(string(r)).Inc() }
 func (m *metrics) returned(r result) { m.returns.WithLabelValues(string(r)).Inc() }
+
+// differs counts an attribute that is not as meant in the "pod" or on the "host".
+func (m *metrics) differs(where, attribute string) {
+	m.unlike.WithLabelValues(where, attribute).Inc()
+}
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})

@@ -40,6 +40,7 @@ type Plugin struct {
 	told      told
 	misses    misses
 	missed    missed
+	altered   altered
 	metrics   *metrics
 	hooks     sync.RWMutex   // read by hooks that work, locked for good at the end
 	working   sync.WaitGroup // work that goes on behind a hook

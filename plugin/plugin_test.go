@@ -47,6 +47,9 @@ func newNode(t *testing.T, text string) *node {
 		n.host.Add(netmove.Snapshot{
 			Name: name, MTU: 1500, MaxMTU: 9600, MAC: netmove.MAC{2, 0, 0, 0, 0, name[3]},
 			Flags: netmove.LinkFlags{Up: true}, Altnames: []string{"alt-" + name},
+			Options: []netmove.Option{{Name: "gso_max_size", Value: netmove.RawValue{name[3]}}},
+			Sysctls: map[string]string{"ipv4/conf/arp_ignore": "2"},
+			Entries: []netmove.Entry{{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte{1}, Proxy: true}},
 		})
 	}
 	n.host.Add(netmove.Snapshot{Name: "eth9", MTU: 1500, Role: netmove.Role{DefaultRoute: "eth9"}})

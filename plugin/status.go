@@ -31,10 +31,11 @@ func allStates() []State {
 }
 
 // Status is what the plugin knows of devices that are not on the host as they
-// were, and of pods that lack theirs.
+// were, of pods that lack theirs, and of what could not be put back.
 type Status struct {
 	Attachments []Attachment `json:"attachments"`
 	Missed      []Missed     `json:"missed"`
+	Altered     []Altered    `json:"altered"`
 }
 
 // Attachment is one device of one sandbox.
@@ -48,6 +49,8 @@ type Attachment struct {
 	Since    time.Time `json:"since"`              // the attach
 	State    State     `json:"state"`
 	Problem  string    `json:"problem,omitempty"` // why the return is not complete
+
+	Differences []netmove.Difference `json:"differences,omitempty"` // what in the pod was not as meant at the attach
 }
 
 // Missed is a pod that runs without the devices that it asks for.
@@ -58,12 +61,12 @@ type Missed struct {
 
 // Status tells what the journal and the runtime's list say.
 func (p *Plugin) Status() Status {
-	return Status{Attachments: attachments(p.journal.All()), Missed: p.missed.list()}
+	return Status{Attachments: attachments(p.journal.All()), Missed: p.missed.list(), Altered: p.altered.list()}
 }
 
 // StatusOf is the status as far as the records tell it, without the plugin.
 func StatusOf(records []*journal.Record) Status {
-	return Status{Attachments: attachments(records), Missed: []Missed{}}
+	return Status{Attachments: attachments(records), Missed: []Missed{}, Altered: []Altered{}}
 }
 
 func attachments(records []*journal.Record) []Attachment {
@@ -86,7 +89,7 @@ func attachment(r *journal.Record, a netmove.Attachment, state State) Attachment
 	problem := r.Problems[a.Before.Name]
 	one := Attachment{
 		Sandbox: r.Sandbox, Netns: r.Netns.Path, Device: a.Before.Name, PodName: a.PodName,
-		Since: r.Since, State: state, Problem: problem.Text,
+		Since: r.Since, State: state, Problem: problem.Text, Differences: a.Differences,
 	}
 	if !r.Manual() {
 		one.Pod = r.Pod.String()

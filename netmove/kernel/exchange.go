@@ -22,16 +22,20 @@ var _ = nl.NativeEndian()
 // than the kernel's answer about a device with as many altnames as a pod can
 // give it, and so could make a device unreadable.
 func (ns *Namespace) exchange(req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
-	ns.sock.Socket.Lock()
-	defer ns.sock.Socket.Unlock()
+	return ns.exchangeOn(ns.sock, req, reply)
+}
+
+func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+	sock.Socket.Lock()
+	defer sock.Socket.Unlock()
 	defer ns.kernel.watch("a netlink request")()
-	req.Seq = atomic.AddUint32(&ns.sock.Seq, 1)
-	if err := ns.sock.Socket.Send(req); err != nil {
+	req.Seq = atomic.AddUint32(&sock.Seq, 1)
+	if err := sock.Socket.Send(req); err != nil {
 		return nil, err
 	}
 	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0}
 	for !a.whole {
-		msgs, err := receive(ns.sock.Socket.GetFd())
+		msgs, err := receive(sock.Socket.GetFd())
 		if err != nil {
 			return nil, err
 		}

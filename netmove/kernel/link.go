@@ -21,9 +21,10 @@ const (
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Snapshot
-	lower        int  // IFLA_LINK, 0 for none
-	lowerForeign bool // IFLA_LINK_NETNSID: lower is an index of another namespace
-	lowerNetns   int  // the id of that
+	lower        int    // IFLA_LINK, 0 for none
+	lowerForeign bool   // IFLA_LINK_NETNSID: lower is an index of another namespace
+	lowerNetns   int    // the id of that
+	masterKind   string // IFLA_INFO_SLAVE_KIND
 	xdp          []netmove.Program
 }
 
@@ -127,23 +128,17 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 	case iflaNetnsImmutable:
 		l.Role.Immovable = len(a.Value) == 1 && a.Value[0] != 0
 	case unix.IFLA_LINKINFO:
-		return l.setKind(a.Value)
+		return l.setInfo(a.Value)
+	case unix.IFLA_AF_SPEC:
+		return l.setFamilies(a.Value)
 	case unix.IFLA_XDP:
 		return l.setXDP(a.Value)
 	case unix.IFLA_PROP_LIST:
 		return l.setAltnames(a.Value)
+	default:
+		l.addLinkOption(a.Attr.Type&^unix.NLA_F_NESTED, a.Value)
 	}
 	return nil
-}
-
-func (l *link) setKind(info []byte) error {
-	attrs, err := nl.ParseRouteAttr(info)
-	for _, a := range attrs {
-		if a.Attr.Type == unix.IFLA_INFO_KIND {
-			l.Identity.Kind = unix.ByteSliceToString(a.Value)
-		}
-	}
-	return err
 }
 
 func (l *link) setAltnames(props []byte) error {

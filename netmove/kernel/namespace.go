@@ -65,12 +65,13 @@ func (k Linux) OpenNamespace(path string) (netmove.Namespace, error) {
 
 // Namespace is an open network namespace.
 type Namespace struct {
-	kernel Linux
-	file   netns.NsHandle
-	inode  uint64
-	cookie uint64
-	sock   *nl.SocketHandle
-	sysfs  sysfs
+	kernel  Linux
+	file    netns.NsHandle
+	inode   uint64
+	cookie  uint64
+	sock    *nl.SocketHandle
+	ethtool ethtool
+	sysfs   sysfs
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)
@@ -125,6 +126,9 @@ func (ns *Namespace) openInside() error {
 	if err != nil {
 		return fmt.Errorf("SO_NETNS_COOKIE: %w", err)
 	}
+	if err := ns.openEthtool(); err != nil {
+		return err
+	}
 	ns.sysfs, err = openSysfs()
 	return err
 }
@@ -165,6 +169,9 @@ func (ns *Namespace) Inode() uint64 { return ns.inode }
 func (ns *Namespace) Close() error {
 	if ns.sock != nil {
 		ns.sock.Close()
+	}
+	if ns.ethtool.sock != nil {
+		ns.ethtool.sock.Close()
 	}
 	return errors.Join(ns.sysfs.close(), ns.file.Close())
 }

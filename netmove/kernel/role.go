@@ -71,17 +71,10 @@ func (ns *Namespace) defaultRouteOnUpper(name string, seen map[int]bool) (string
 	return ns.defaultRouteOn(name, index, dir, seen)
 }
 
-// carriesDefault asks for the routes of every table through the device,
-// filtered by the kernel (RTA_OIF with NETLINK_GET_STRICT_CHK); legs of a
-// multipath route and nexthop objects count.
+// carriesDefault reports whether a default route goes through the device.
 func (ns *Namespace) carriesDefault(index int, family, maxLen uint8) (bool, error) {
-	msgs, err := ns.dump(func() *nl.NetlinkRequest {
-		req := nl.NewNetlinkRequest(unix.RTM_GETROUTE, unix.NLM_F_DUMP)
-		req.AddData(&nl.RtMsg{RtMsg: unix.RtMsg{Family: family}})
-		req.AddData(nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))))
-		return req
-	}, unix.RTM_NEWROUTE)
-	if err != nil && !is(err, unix.EAFNOSUPPORT) {
+	msgs, err := ns.routeMessages(index, family)
+	if err != nil {
 		return false, fmt.Errorf("routes of ifindex %d: %w", index, classify(err))
 	}
 	for _, msg := range msgs {

@@ -22,6 +22,17 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	l.TakenAt = Linux{}.Now()
+	if l.Entries, err = ns.entries(l); err != nil {
+		return netmove.Snapshot{}, err
+	}
+	options, err := ns.Options(l.Identity.Index)
+	if err != nil {
+		return netmove.Snapshot{}, err
+	}
+	l.Snapshot.Options = append(l.Snapshot.Options, options...)
+	if l.Sysctls, err = ns.sysctls(l.Name); err != nil {
+		return netmove.Snapshot{}, err
+	}
 	above, err := ns.Uppers(l.Identity.Index)
 	if err != nil {
 		return netmove.Snapshot{}, err

@@ -74,6 +74,7 @@ func (ns *Namespace) copyOf(d *netmove.Snapshot) netmove.Snapshot {
 	c.Altnames = slices.Clone(d.Altnames)
 	c.Addresses = slices.Clone(d.Addresses)
 	c.Programs = slices.Clone(d.Programs)
+	c.Options, c.Entries, c.Sysctls = slices.Clone(d.Options), slices.Clone(d.Entries), maps.Clone(d.Sysctls)
 	c.TakenAt = netmove.BootOffset(ns.world.now)
 	return c
 }
@@ -191,6 +192,7 @@ func (ns *Namespace) transfer(d *netmove.Snapshot, target *Namespace, newIndex i
 	}
 	d.Identity.Netns = target.cookie
 	d.Flags.Up, d.Addresses, d.Master = false, nil, netmove.Identity{}
+	leave(d)
 	target.devices[d.Identity.Index] = d
 }
 

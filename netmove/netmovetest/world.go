@@ -7,6 +7,7 @@
 package netmovetest
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"maps"
@@ -45,6 +46,7 @@ type World struct {
 	inodes     uint64
 	watches    map[uint64][]func() // of the process in the namespace with that inode
 	now        time.Duration
+	stubborn   bool
 
 	calls  int
 	failAt int
@@ -296,5 +298,14 @@ func printDevice(b *strings.Builder, d *netmove.Snapshot) {
 	for _, a := range d.Addresses {
 		fmt.Fprintf(b, "    %s label %q scope %d flags %#x metric %d proto %d valid %d preferred %d\n",
 			a, a.Label, a.Scope, a.Flags, a.Metric, a.Protocol, a.Valid, a.Preferred)
+	}
+	for _, e := range slices.SortedFunc(slices.Values(d.Entries), func(a, b netmove.Entry) int { return cmp.Compare(a.Text, b.Text) }) {
+		fmt.Fprintf(b, "    %s %s %x\n", e.Table, e.Text, e.Message)
+	}
+	for _, o := range slices.SortedFunc(slices.Values(d.Options), func(a, b netmove.Option) int { return cmp.Compare(a.Name, b.Name) }) {
+		fmt.Fprintf(b, "    option %s %s\n", o.Name, o.Value)
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Sysctls)) {
+		fmt.Fprintf(b, "    sysctl %s %s\n", name, d.Sysctls[name])
 	}
 }

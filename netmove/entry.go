@@ -1,0 +1,119 @@
+package netmove
+
+import (
+	"bytes"
+	"net/netip"
+	"slices"
+)
+
+// Table is a table of the kernel with entries that belong to a device, and are
+// gone when it leaves its namespace.
+type Table string
+
+// The tables that are put back, in this order.
+const (
+	TableVLAN     Table = "vlan"     // of a bridge's port, bridge(8)
+	TableFDB      Table = "fdb"      // unicast addresses the device listens to, static entries of a bridge for its port
+	TableNexthop  Table = "nexthop"  // ip-nexthop(8)
+	TableRoute    Table = "route"    // ip-route(8)
+	TableNeighbor Table = "neighbor" // permanent and proxy ones, ip-neighbour(8)
+)
+
+// Tables are all tables, in the order in which their entries are put back.
+func Tables() []Table {
+	return []Table{TableVLAN, TableFDB, TableNexthop, TableRoute, TableNeighbor}
+}
+
+// Entry is an entry of a table that somebody made, as opposed to the kernel and
+// to programs that learn: those make theirs again.
+type Entry struct {
+	Table Table  `json:"table"`
+	Text  string `json:"text"` // for people, in the words of ip(8) and bridge(8)
+
+	// Message is the entry in the kernel's words (rtnetlink(7)): what follows
+	// struct nlmsghdr, without what changes by itself, and with 0 for the
+	// device's own ifindex. Two entries are the same if their messages are.
+	Message []byte `json:"message"`
+
+	Proxy bool  `json:"proxy,omitempty"` // a neighbor that the node answers for
+	Port  bool  `json:"port,omitempty"`  // it is the device's as a port of its master
+	Route Route `json:"-"`               // for the decision whether it goes along
+}
+
+// Same reports whether both are the same entry, of the same device or of two.
+func (e Entry) Same(other Entry) bool {
+	return e.Table == other.Table && bytes.Equal(e.Message, other.Message)
+}
+
+// missing are the entries of want that are not in have.
+func missing(want, have []Entry) []Entry {
+	var list []Entry
+	for _, e := range want {
+		if !slices.ContainsFunc(have, e.Same) {
+			list = append(list, e)
+		}
+	}
+	return list
+}
+
+// Route is what of a route decides whether it goes along into a pod.
+type Route struct {
+	Dst    netip.Prefix // RTA_DST
+	Source netip.Addr   // RTA_PREFSRC, zero for none
+
+	// Via are the next hops (RTA_GATEWAY, RTA_VIA), none for one that is on
+	// the link.
+	Via []netip.Addr
+
+	Unicast bool // rtm_type is RTN_UNICAST
+	OnLink  bool // RTNH_F_ONLINK: the next hops count as reachable
+	Shared  bool // other devices carry it, too, or a nexthop object does
+}
+
+// carriedBy reports whether a namespace can have the route whose device has
+// these addresses, and nothing else: for its own address to be there, and its
+// next hops to be reached.
+func (r Route) carriedBy(addrs []Address, onLink []netip.Prefix) bool {
+	if !r.Unicast || r.Shared {
+		return false
+	}
+	family := func(a Address) bool { return a.IsIPv6() == r.Dst.Addr().Is6() }
+	if !slices.ContainsFunc(addrs, family) {
+		return false
+	}
+	if r.Source.IsValid() && !slices.ContainsFunc(addrs, func(a Address) bool { return a.Local.Addr() == r.Source }) {
+		return false
+	}
+	return !slices.ContainsFunc(r.Via, func(via netip.Addr) bool { return !r.OnLink && !reaches(via, addrs, onLink) })
+}
+
+// reaches reports whether the next hop is on the link.
+func reaches(via netip.Addr, addrs []Address, onLink []netip.Prefix) bool {
+	if via.IsLinkLocalUnicast() && via.Is6() {
+		return true
+	}
+	within := func(p netip.Prefix) bool { return p.Contains(via) }
+	return slices.ContainsFunc(onLink, within) || slices.ContainsFunc(addrs, func(a Address) bool {
+		return within(a.onLink()) && a.Local.Addr() != via
+	})
+}
+
+// podEntries are the entries that the device has in the pod: its permanent
+// neighbors, and the routes that its addresses there can carry.
+func podEntries(entries []Entry, addrs []Address) []Entry {
+	var list []Entry
+	var onLink []netip.Prefix
+	for _, e := range entries {
+		switch {
+		case e.Table == TableRoute && e.Route.carriedBy(addrs, onLink):
+			if len(e.Route.Via) == 0 {
+				onLink = append(onLink, e.Route.Dst)
+			}
+		case e.Table == TableNeighbor && !e.Proxy:
+		default:
+			continue
+		}
+		list = append(list, e)
+	}
+	return list
+}

@@ -1,0 +1,180 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// ethtoolPrefix begins the names of options that are set by ethtool netlink
+// (Documentation/networking/ethtool-netlink.rst).
+const ethtoolPrefix = "ethtool."
+
+// sizeofGenlmsghdr is the size of struct genlmsghdr.
+const sizeofGenlmsghdr = 4
+
+// headerAttr is the header of every message of ethtool's (ETHTOOL_A_*_HEADER).
+const headerAttr = 1
+
+// ethtoolGroup is a pair of messages of ethtool's: one tells what the other
+// sets, attribute by attribute.
+type ethtoolGroup struct {
+	name     string
+	get, set uint8
+	reported []uint16 // attributes that cannot be set
+}
+
+func ethtoolGroups() []ethtoolGroup {
+	return []ethtoolGroup{
+		{"privflags", unix.ETHTOOL_MSG_PRIVFLAGS_GET, unix.ETHTOOL_MSG_PRIVFLAGS_SET, nil},
+		{"rings", unix.ETHTOOL_MSG_RINGS_GET, unix.ETHTOOL_MSG_RINGS_SET, []uint16{
+			unix.ETHTOOL_A_RINGS_RX_MAX, unix.ETHTOOL_A_RINGS_RX_MINI_MAX, unix.ETHTOOL_A_RINGS_RX_JUMBO_MAX,
+			unix.ETHTOOL_A_RINGS_TX_MAX, unix.ETHTOOL_A_RINGS_TX_PUSH_BUF_LEN_MAX, unix.ETHTOOL_A_RINGS_HDS_THRESH_MAX,
+		}},
+		{"channels", unix.ETHTOOL_MSG_CHANNELS_GET, unix.ETHTOOL_MSG_CHANNELS_SET, []uint16{
+			unix.ETHTOOL_A_CHANNELS_RX_MAX, unix.ETHTOOL_A_CHANNELS_TX_MAX,
+			unix.ETHTOOL_A_CHANNELS_OTHER_MAX, unix.ETHTOOL_A_CHANNELS_COMBINED_MAX,
+		}},
+		{"coalesce", unix.ETHTOOL_MSG_COALESCE_GET, unix.ETHTOOL_MSG_COALESCE_SET, nil},
+		{"pause", unix.ETHTOOL_MSG_PAUSE_GET, unix.ETHTOOL_MSG_PAUSE_SET, []uint16{unix.ETHTOOL_A_PAUSE_STATS}},
+	}
+}
+
+// features is the name of the option for offload features, which are told
+// apart by bits instead.
+const features = "features"
+
+// ethtool is a socket of generic netlink and the id of the family, 0 where the
+// kernel has none.
+type ethtool struct {
+	sock   *nl.SocketHandle
+	family int
+}
+
+// openEthtool opens it in the namespace of the calling thread.
+func (ns *Namespace) openEthtool() error {
+	sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
+	if err != nil {
+		return fmt.Errorf("generic netlink socket: %w", err)
+	}
+	ns.ethtool.sock = &nl.SocketHandle{Socket: sock}
+	if err := sock.SetExtAck(true); err != nil {
+		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
+	}
+	req := nl.NewNetlinkRequest(nl.GENL_ID_CTRL, 0)
+	req.AddData(&nl.Genlmsg{Command: nl.GENL_CTRL_CMD_GETFAMILY, Version: nl.GENL_CTRL_VERSION})
+	req.AddData(nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(unix.ETHTOOL_GENL_NAME)))
+	msgs, err := ns.exchangeOn(ns.ethtool.sock, req, nl.GENL_ID_CTRL)
+	if is(err, unix.ENOENT) {
+		return nil // Linux without CONFIG_ETHTOOL_NETLINK
+	}
+	if err != nil || len(msgs) != 1 {
+		return fmt.Errorf("family of ethtool netlink: %d answers: %w", len(msgs), err)
+	}
+	msg, err := parseMessage(msgs[0], sizeofGenlmsghdr)
+	if id := msg.attribute(nl.GENL_CTRL_ATTR_FAMILY_ID); len(id) == 2 {
+		ns.ethtool.family = int(binary.NativeEndian.Uint16(id))
+	}
+	return err
+}
+
+// Options reads the options that are ethtool's.
+func (ns *Namespace) Options(index int) ([]netmove.Option, error) {
+	var l link
+	if ns.ethtool.family == 0 {
+		return nil, nil
+	}
+	for _, g := range ethtoolGroups() {
+		msg, err := ns.ethtoolGet(g.get, index)
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range msg.attrs {
+			if typ := a.Attr.Type & nl.NLA_TYPE_MASK; typ != headerAttr && !slices.Contains(g.reported, typ) {
+				l.addOption(ethtoolPrefix+g.name+"."+strconv.Itoa(int(a.Attr.Type)), a.Value)
+			}
+		}
+	}
+	msg, err := ns.ethtoolGet(unix.ETHTOOL_MSG_FEATURES_GET, index)
+	if value := wantedFeatures(msg); value != nil {
+		l.addOption(ethtoolPrefix+features, value)
+	}
+	return l.Options, err
+}
+
+// ethtoolGet asks for one group, which the driver may not have.
+func (ns *Namespace) ethtoolGet(command uint8, index int) (message, error) {
+	msgs, err := ns.ethtoolExchange(command, 0, index, nil)
+	if is(err, unix.EOPNOTSUPP, unix.ENODEV) || err == nil && len(msgs) != 1 {
+		return message{}, nil
+	}
+	if err != nil {
+		return message{}, fmt.Errorf("ethtool settings of ifindex %d: %w", index, err)
+	}
+	return parseMessage(msgs[0], sizeofGenlmsghdr)
+}
+
+func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attr *nl.RtAttr) ([][]byte, error) {
+	req := nl.NewNetlinkRequest(ns.ethtool.family, flags)
+	req.AddData(&nl.Genlmsg{Command: command, Version: unix.ETHTOOL_GENL_VERSION})
+	header := nl.NewRtAttr(unix.NLA_F_NESTED|headerAttr, nil)
+	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
+	header.AddRtAttr(unix.ETHTOOL_A_HEADER_FLAGS, nl.Uint32Attr(unix.ETHTOOL_FLAG_COMPACT_BITSETS))
+	req.AddData(header)
+	if attr != nil {
+		req.AddData(attr)
+	}
+	return ns.exchangeOn(ns.ethtool.sock, req, uint16(ns.ethtool.family))
+}
+
+// wantedFeatures is which features can be switched, followed by which of them
+// are switched on: two bitsets of the same length.
+func wantedFeatures(msg message) []byte {
+	hw, err := parseMessage(msg.attribute(unix.ETHTOOL_A_FEATURES_HW), 0)
+	if err != nil {
+		return nil
+	}
+	wanted, err := parseMessage(msg.attribute(unix.ETHTOOL_A_FEATURES_WANTED), 0)
+	if err != nil {
+		return nil
+	}
+	can := hw.attribute(unix.ETHTOOL_A_BITSET_VALUE)
+	on := slices.Clone(wanted.attribute(unix.ETHTOOL_A_BITSET_VALUE))
+	if len(can) != len(on) {
+		return nil
+	}
+	for i := range on {
+		on[i] &= can[i]
+	}
+	return slices.Concat(can, on)
+}
+
+// setEthtool sets an option of ethtool's by its name without the prefix.
+func (ns *Namespace) setEthtool(index int, name string, value []byte) error {
+	if name == features {
+		half := len(value) / 2
+		bits := nl.NewRtAttr(unix.NLA_F_NESTED|unix.ETHTOOL_A_FEATURES_WANTED, nil)
+		bits.AddRtAttr(unix.ETHTOOL_A_BITSET_SIZE, nl.Uint32Attr(uint32(8*half)))
+		bits.AddRtAttr(unix.ETHTOOL_A_BITSET_VALUE, value[half:])
+		bits.AddRtAttr(unix.ETHTOOL_A_BITSET_MASK, value[:half])
+		_, err := ns.ethtoolExchange(unix.ETHTOOL_MSG_FEATURES_SET, unix.NLM_F_ACK, index, bits)
+		return err
+	}
+	group, number, _ := strings.Cut(name, ".")
+	typ, err := strconv.ParseUint(number, 10, 16)
+	for _, g := range ethtoolGroups() {
+		if err == nil && g.name == group {
+			_, err := ns.ethtoolExchange(g.set, unix.NLM_F_ACK, index, nl.NewRtAttr(int(typ), value))
+			return err
+		}
+	}
+	return fmt.Errorf("no option %q", ethtoolPrefix+name)
+}

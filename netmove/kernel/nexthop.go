@@ -1,0 +1,163 @@
+package kernel
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// What package unix lacks of linux/nexthop.h.
+const (
+	sizeofNhmsg = 8 // struct nhmsg
+	nhmScope    = 1 // offsets in it
+	nhmProtocol = 2
+	nhmFlags    = 4
+
+	sizeofNexthopGrp = 8 // struct nexthop_grp
+
+	nhaResGroup    = 12 // NHA_RES_GROUP
+	nhaOpFlags     = 14 // NHA_OP_FLAGS
+	nhaGroupStats  = 15 // NHA_GROUP_STATS
+	nhaHWStatsUsed = 17 // NHA_HW_STATS_USED
+
+	nhaResGroupAge = 4 // NHA_RES_GROUP_UNBALANCED_TIME
+)
+
+// nexthops reads the nexthop objects through the device, and the groups that
+// such an object is in.
+func (ns *Namespace) nexthops(l link) ([]netmove.Entry, error) {
+	single, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(l.Identity.Index))))
+	if err != nil || len(single) == 0 {
+		return nil, err
+	}
+	groups, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil))
+	if err != nil {
+		return nil, err
+	}
+	ours := map[uint32]bool{}
+	var list []netmove.Entry
+	for _, msg := range single {
+		ours[u32(msg.attribute(unix.NHA_ID))] = true
+		list = appendNexthop(list, msg, l.Identity.Index)
+	}
+	for _, msg := range groups {
+		if hasAny(msg.attribute(unix.NHA_GROUP), ours) {
+			list = appendNexthop(list, msg, l.Identity.Index)
+		}
+	}
+	return list, nil
+}
+
+func (ns *Namespace) nexthopDump(filter *nl.RtAttr) ([]message, error) {
+	req := append(make([]byte, sizeofNhmsg), filter.Serialize()...)
+	dumped, err := ns.dumpOf(unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, req)
+	if is(err, unix.EOPNOTSUPP) {
+		return nil, nil // a kernel without nexthop objects
+	}
+	var msgs []message
+	for _, d := range dumped {
+		msg, perr := parseMessage(d, sizeofNhmsg)
+		if perr != nil {
+			return nil, perr
+		}
+		msgs = append(msgs, msg)
+	}
+	return msgs, err
+}
+
+func hasAny(group []byte, ids map[uint32]bool) bool {
+	for ; len(group) >= sizeofNexthopGrp; group = group[sizeofNexthopGrp:] {
+		if ids[u32(group)] {
+			return true
+		}
+	}
+	return false
+}
+
+func appendNexthop(list []netmove.Entry, msg message, index int) []netmove.Entry {
+	if madeByProgram(msg.fixed[nhmProtocol]) {
+		return list
+	}
+	msg.fixed[nhmScope] = 0
+	flags := nl.NativeEndian().Uint32(msg.fixed[nhmFlags:]) & settableHopFlags
+	nl.NativeEndian().PutUint32(msg.fixed[nhmFlags:], flags)
+	msg.drop(unix.NHA_GROUP_TYPE, nhaOpFlags, nhaGroupStats, nhaHWStatsUsed)
+	for i, a := range msg.attrs {
+		switch a.Attr.Type & nl.NLA_TYPE_MASK {
+		case unix.NHA_OIF:
+			exchangeIndex(a.Value, index, 0)
+		case nhaResGroup:
+			msg.attrs[i].Value = withoutAge(a.Value)
+		}
+	}
+	return append(list, netmove.Entry{Table: netmove.TableNexthop, Text: nexthopText(msg), Message: msg.bytes()})
+}
+
+// withoutAge takes away from a resilient group for how long it has not been
+// balanced.
+func withoutAge(group []byte) []byte {
+	msg, err := parseMessage(group, 0)
+	if err != nil {
+		return group
+	}
+	msg.drop(nhaResGroupAge)
+	return msg.bytes()
+}
+
+// nexthopText is the object as ip-nexthop(8) has it.
+func nexthopText(msg message) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "id %d", u32(msg.attribute(unix.NHA_ID)))
+	for g := msg.attribute(unix.NHA_GROUP); len(g) >= sizeofNexthopGrp; g = g[sizeofNexthopGrp:] {
+		fmt.Fprintf(&b, " group %d", u32(g))
+	}
+	if via, ok := netip.AddrFromSlice(msg.attribute(unix.NHA_GATEWAY)); ok {
+		fmt.Fprintf(&b, " via %s", via)
+	}
+	return b.String()
+}
+
+// putNexthop makes the object. A group that has lost members since, and no
+// others, gets them back.
+func (ns *Namespace) putNexthop(index int, raw []byte) error {
+	msg, err := parseMessage(raw, sizeofNhmsg)
+	if err != nil {
+		return err
+	}
+	exchangeIndex(msg.attribute(unix.NHA_OIF), 0, index)
+	err = ns.request(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
+	if !is(err, unix.EEXIST) || msg.attribute(unix.NHA_GROUP) == nil {
+		return err
+	}
+	groups, derr := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil))
+	if derr != nil {
+		return derr
+	}
+	id, want := u32(msg.attribute(unix.NHA_ID)), msg.attribute(unix.NHA_GROUP)
+	for _, g := range groups {
+		if u32(g.attribute(unix.NHA_ID)) == id && isPart(g.attribute(unix.NHA_GROUP), want) {
+			return ns.request(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
+		}
+	}
+	return err
+}
+
+// isPart reports whether every member of a group is one of another's, with the
+// same weight.
+func isPart(group, of []byte) bool {
+	members := map[string]bool{}
+	for ; len(of) >= sizeofNexthopGrp; of = of[sizeofNexthopGrp:] {
+		members[string(of[:sizeofNexthopGrp])] = true
+	}
+	for ; len(group) >= sizeofNexthopGrp; group = group[sizeofNexthopGrp:] {
+		if !members[string(group[:sizeofNexthopGrp])] {
+			return false
+		}
+	}
+	return true
+}

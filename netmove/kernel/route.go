@@ -1,0 +1,271 @@
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Flags of a next hop that somebody sets; the others report a state.
+const settableHopFlags = unix.RTNH_F_PERVASIVE | unix.RTNH_F_ONLINK
+
+// What package unix lacks of linux/rtnetlink.h.
+const rtaNHID = 30 // RTA_NH_ID
+
+// routeMessages asks for the routes of every table through the device,
+// filtered by the kernel (RTA_OIF with NETLINK_GET_STRICT_CHK); legs of a
+// multipath route and nexthop objects count.
+func (ns *Namespace) routeMessages(index int, family uint8) ([][]byte, error) {
+	msg := message{fixed: make([]byte, unix.SizeofRtMsg)}
+	msg.fixed[0] = family
+	filter := append(msg.bytes(), nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))).Serialize()...)
+	msgs, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, filter)
+	if is(err, unix.EAFNOSUPPORT, unix.EOPNOTSUPP) {
+		return nil, nil // a kernel without IPv6
+	}
+	return msgs, err
+}
+
+// routes reads the static routes through the device. Those that are on the
+// link come first: the next hops of others are reached by them.
+func (ns *Namespace) routes(l link) ([]netmove.Entry, error) {
+	var onLink, others []netmove.Entry
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		msgs, err := ns.routeMessages(l.Identity.Index, family)
+		if err != nil {
+			return nil, err
+		}
+		for _, msg := range msgs {
+			e, static, err := routeEntry(msg, family, l.Identity.Index)
+			switch {
+			case err != nil:
+				return nil, err
+			case !static:
+			case len(e.Route.Via) == 0:
+				onLink = append(onLink, e)
+			default:
+				others = append(others, e)
+			}
+		}
+	}
+	return append(onLink, others...), nil
+}
+
+// routeEntry makes an entry of a dumped route.
+func routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static bool, err error) {
+	msg, err := parseMessage(dumped, unix.SizeofRtMsg)
+	if err != nil {
+		return netmove.Entry{}, false, err
+	}
+	rt := nl.DeserializeRtMsg(msg.fixed)
+	if rt.Family != family || madeByProgram(rt.Protocol) || rt.Flags&unix.RTM_F_CLONED != 0 {
+		return netmove.Entry{}, false, nil
+	}
+	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
+	rt.Flags &= settableHopFlags
+	msg.drop(unix.RTA_CACHEINFO)
+	if msg.attribute(rtaNHID) != nil {
+		// The kernel tells of the object what it says, and wants one or the other.
+		msg.drop(unix.RTA_OIF, unix.RTA_GATEWAY, unix.RTA_VIA, unix.RTA_MULTIPATH, unix.RTA_ENCAP, unix.RTA_ENCAP_TYPE)
+		r.Shared, rt.Flags = true, 0
+	}
+	for _, a := range msg.attrs {
+		switch a.Attr.Type &^ unix.NLA_F_NESTED {
+		case unix.RTA_OIF:
+			exchangeIndex(a.Value, index, 0)
+		case unix.RTA_PREFSRC:
+			r.Source, _ = netip.AddrFromSlice(a.Value)
+		case unix.RTA_GATEWAY, unix.RTA_VIA:
+			r.Via = append(r.Via, nextHop(a.Attr.Type, a.Value))
+		case unix.RTA_MULTIPATH:
+			err = eachLeg(a.Value, func(hop leg) {
+				hop.clean(index)
+				r.Shared = r.Shared || hop.index() != 0
+				r.OnLink = r.OnLink && hop.onLink()
+				r.Via = append(r.Via, hop.via()...)
+			})
+		}
+	}
+	copy(msg.fixed, rt.Serialize())
+	r.Dst = destination(rt, msg.attribute(unix.RTA_DST))
+	return netmove.Entry{Table: netmove.TableRoute, Text: routeText(rt, r, msg), Message: msg.bytes(), Route: r}, true, err
+}
+
+// destination is the route's prefix.
+func destination(rt *nl.RtMsg, dst []byte) netip.Prefix {
+	addr, ok := netip.AddrFromSlice(dst)
+	if !ok {
+		addr = netip.IPv4Unspecified()
+		if rt.Family == unix.AF_INET6 {
+			addr = netip.IPv6Unspecified()
+		}
+	}
+	return netip.PrefixFrom(addr, int(rt.Dst_len))
+}
+
+// nextHop is the address of RTA_GATEWAY, or of RTA_VIA (struct rtvia), which
+// has its family before it.
+func nextHop(typ uint16, value []byte) netip.Addr {
+	if typ&^unix.NLA_F_NESTED == unix.RTA_VIA && len(value) > 2 {
+		value = value[2:]
+	}
+	addr, _ := netip.AddrFromSlice(value)
+	return addr
+}
+
+// leg is one of RTA_MULTIPATH's: struct rtnexthop with attributes.
+type leg []byte
+
+// eachLeg goes through the legs of a multipath route.
+func eachLeg(legs []byte, do func(leg)) error {
+	for len(legs) > 0 {
+		if len(legs) < unix.SizeofRtNexthop {
+			return fmt.Errorf("leg of a route of %d bytes", len(legs))
+		}
+		size := int(nl.NativeEndian().Uint16(legs))
+		if size < unix.SizeofRtNexthop || size > len(legs) {
+			return fmt.Errorf("leg of a route of %d bytes, of %d", size, len(legs))
+		}
+		do(leg(legs[:size]))
+		legs = legs[min((size+3)&^3, len(legs)):]
+	}
+	return nil
+}
+
+func (l leg) index() int   { return int(u32(l[4:])) }
+func (l leg) onLink() bool { return l[2]&unix.RTNH_F_ONLINK != 0 }
+
+// clean takes away what reports a state, and the device's ifindex.
+func (l leg) clean(index int) {
+	l[2] &= settableHopFlags
+	exchangeIndex(l[4:], index, 0)
+}
+
+func (l leg) via() []netip.Addr {
+	attrs, err := nl.ParseRouteAttr(l[unix.SizeofRtNexthop:])
+	if err != nil {
+		return nil
+	}
+	var list []netip.Addr
+	for _, a := range attrs {
+		if t := a.Attr.Type &^ unix.NLA_F_NESTED; t == unix.RTA_GATEWAY || t == unix.RTA_VIA {
+			list = append(list, nextHop(t, a.Value))
+		}
+	}
+	return list
+}
+
+// routeText is the route as ip-route(8) has it, as far as it tells routes
+// apart.
+func routeText(rt *nl.RtMsg, r netmove.Route, msg message) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s", r.Dst)
+	for _, via := range r.Via {
+		fmt.Fprintf(&b, " via %s", via)
+	}
+	if id := msg.attribute(rtaNHID); id != nil {
+		fmt.Fprintf(&b, " nhid %d", u32(id))
+	}
+	if r.Source.IsValid() {
+		fmt.Fprintf(&b, " src %s", r.Source)
+	}
+	if metric := msg.attribute(unix.RTA_PRIORITY); metric != nil {
+		fmt.Fprintf(&b, " metric %d", u32(metric))
+	}
+	table := uint32(rt.Table)
+	if t := msg.attribute(unix.RTA_TABLE); t != nil {
+		table = u32(t)
+	}
+	if table != unix.RT_TABLE_MAIN {
+		fmt.Fprintf(&b, " table %d", table)
+	}
+	return b.String()
+}
+
+// putRoute adds the route. One that the kernel has with the same prefix and
+// metric stays, unless it is what is left of this one: of an IPv6 route with
+// several legs only those go that lose their device.
+func (ns *Namespace) putRoute(index int, raw []byte) error {
+	msg, err := parseMessage(raw, unix.SizeofRtMsg)
+	if err != nil {
+		return err
+	}
+	for _, a := range msg.attrs {
+		switch a.Attr.Type &^ unix.NLA_F_NESTED {
+		case unix.RTA_OIF:
+			exchangeIndex(a.Value, 0, index)
+		case unix.RTA_MULTIPATH:
+			if err := eachLeg(a.Value, func(hop leg) { exchangeIndex(hop[4:], 0, index) }); err != nil {
+				return err
+			}
+		}
+	}
+	err = ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
+	if !is(err, unix.EEXIST) || msg.fixed[0] != unix.AF_INET6 || msg.attribute(unix.RTA_MULTIPATH) == nil {
+		return err
+	}
+	if remnant, rerr := ns.hasRemnant(msg); rerr != nil || !remnant {
+		return errors.Join(err, rerr)
+	}
+	return ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
+}
+
+// hasRemnant reports whether the kernel has a route with the prefix and metric
+// of this one, and with none but some of its legs.
+func (ns *Namespace) hasRemnant(whole message) (bool, error) {
+	filter := message{fixed: make([]byte, unix.SizeofRtMsg)}
+	filter.fixed[0] = whole.fixed[0]
+	dumped, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, filter.bytes())
+	if err != nil {
+		return false, err
+	}
+	legs := whole.hops()
+	for _, d := range dumped {
+		msg, err := parseMessage(d, unix.SizeofRtMsg)
+		if err != nil {
+			return false, err
+		}
+		if msg.sameRoute(whole) {
+			return !slices.ContainsFunc(msg.hops(), func(hop string) bool { return !slices.Contains(legs, hop) }), nil
+		}
+	}
+	return false, nil
+}
+
+// sameRoute reports whether two routes have the same prefix, metric and table.
+func (m *message) sameRoute(other message) bool {
+	const key = 5 // the first fields of struct rtmsg: family, lengths, TOS, table
+	if !bytes.Equal(m.fixed[:key], other.fixed[:key]) {
+		return false
+	}
+	for _, typ := range []uint16{unix.RTA_DST, unix.RTA_SRC, unix.RTA_PRIORITY, unix.RTA_TABLE} {
+		if !bytes.Equal(m.attribute(typ), other.attribute(typ)) {
+			return false
+		}
+	}
+	return true
+}
+
+// hops are the legs of a route, or its one next hop, as ifindex and address.
+func (m *message) hops() []string {
+	legs := m.attribute(unix.RTA_MULTIPATH)
+	if legs == nil {
+		return []string{fmt.Sprint(u32(m.attribute(unix.RTA_OIF)), nextHop(unix.RTA_GATEWAY, m.attribute(unix.RTA_GATEWAY)))}
+	}
+	var list []string
+	// They were taken apart before.
+	_ = eachLeg(legs, func(hop leg) {
+		for _, via := range hop.via() {
+			list = append(list, fmt.Sprint(hop.index(), via))
+		}
+	})
+	return list
+}

@@ -1,0 +1,89 @@
+package netmovetest
+
+import (
+	"errors"
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// leave takes from a device what a move loses of its settings.
+func leave(d *netmove.Snapshot) {
+	d.Entries = nil
+	d.Sysctls = maps.Clone(d.Sysctls)
+	for name := range d.Sysctls {
+		d.Sysctls[name] = "0" // the default where it arrives
+	}
+	d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(o netmove.Option) bool {
+		return strings.Contains(o.Name, netmove.PortOption)
+	})
+}
+
+// Stubborn makes the kernel refuse to change sysctls, options and entries.
+func (w *World) Stubborn(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stubborn = yes
+}
+
+var errStubborn = errors.New("operation not supported")
+
+// setting runs a request that a stubborn kernel refuses.
+func (ns *Namespace) setting(index int, f func(*netmove.Snapshot) error) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		if ns.world.stubborn {
+			return errStubborn
+		}
+		return f(d)
+	})
+}
+
+// Sysctls reads the sysctls of a device.
+func (ns *Namespace) Sysctls(index int) (values map[string]string, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) { values = maps.Clone(d.Sysctls) })
+	return values, err
+}
+
+// SetSysctl sets one.
+func (ns *Namespace) SetSysctl(index int, name, value string) error {
+	return ns.setting(index, func(d *netmove.Snapshot) error {
+		d.Sysctls[name] = value
+		return nil
+	})
+}
+
+// Options reads none: Locate tells of all.
+func (ns *Namespace) Options(int) ([]netmove.Option, error) { return nil, nil }
+
+// SetOption sets an option.
+func (ns *Namespace) SetOption(index int, o netmove.Option) error {
+	return ns.setting(index, func(d *netmove.Snapshot) error {
+		d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(p netmove.Option) bool { return p.Name == o.Name })
+		d.Options = append(d.Options, o)
+		return nil
+	})
+}
+
+// Entries reads the entries of a device.
+func (ns *Namespace) Entries(index int) (list []netmove.Entry, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) { list = slices.Clone(d.Entries) })
+	return list, err
+}
+
+// PutEntry makes an entry.
+func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
+	return ns.setting(index, func(d *netmove.Snapshot) error {
+		if slices.ContainsFunc(d.Entries, e.Same) {
+			return netmove.ErrExists
+		}
+		d.Entries = append(d.Entries, e)
+		return nil
+	})
+}
+
+// DropEntry removes an entry.
+func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
+	return ns.set(index, func(d *netmove.Snapshot) { d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), e.Same) })
+}

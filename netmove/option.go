@@ -1,0 +1,57 @@
+package netmove
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+)
+
+// Option is one attribute of a device, or of its place in its master, that
+// the engine puts back as it found it and does not understand: what offload
+// sizes it has, how its kind is set up, what a bridge does with the port.
+type Option struct {
+	// Name says which: "gso_max_size"; with the kind of the device, or of its
+	// master, and the attribute's number where the attribute is one of theirs,
+	// such as "macvlan.1" (IFLA_MACVLAN_MODE) or "bridge_slave.cost".
+	Name string `json:"name"`
+
+	Value RawValue `json:"value"` // as the kernel has it
+}
+
+// PortOption is what the name of an option contains that is the device's as a
+// port of its master.
+const PortOption = "_slave."
+
+// RawValue is a value in the kernel's binary form, as text in hexadecimal.
+type RawValue []byte
+
+// String is the value in hexadecimal.
+func (v RawValue) String() string { return hex.EncodeToString(v) }
+
+// MarshalText is String.
+func (v RawValue) MarshalText() ([]byte, error) { return []byte(v.String()), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (v *RawValue) UnmarshalText(text []byte) error {
+	raw, err := hex.DecodeString(string(text))
+	if err != nil {
+		return fmt.Errorf("value %q: %w", text, err)
+	}
+	*v = raw
+	return nil
+}
+
+// differing are the options of want that have other values in have, or none.
+func differing(want, have []Option) []Option {
+	values := make(map[string][]byte, len(have))
+	for _, o := range have {
+		values[o.Name] = o.Value
+	}
+	var list []Option
+	for _, o := range want {
+		if value, ok := values[o.Name]; !ok || !bytes.Equal(value, o.Value) {
+			list = append(list, o)
+		}
+	}
+	return list
+}

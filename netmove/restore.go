@@ -1,0 +1,288 @@
+package netmove
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// restorePasses is how often what differs is put back before that is given up:
+// an option may depend on another one that is put back after it.
+const restorePasses = 2
+
+// anyMaster, in the place of an ifindex, means the one that the device has.
+const anyMaster = -1
+
+// restore makes the device, which is home, what it was. It changes only what
+// differs and goes on after an error. What counts in the end is not what the
+// kernel has answered but what the device is.
+func (m *Mover) restore(dev, before Snapshot) error {
+	want := m.withMaster(before)
+	for pass := 1; ; pass++ {
+		failed := failures{}
+		after, programs, err := m.pass(dev, want, failed)
+		if err != nil {
+			return errors.Join(failed.all(), err)
+		}
+		left := m.differences(after, want)
+		if len(left) == 0 {
+			m.tell(before, programs)
+			return nil
+		}
+		if pass == restorePasses {
+			return failed.of(before.Name, left)
+		}
+		dev = after
+	}
+}
+
+// pass puts back what differs, and looks at what has become of the device.
+func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error) {
+	m.runAll(want.Name, m.linkSteps(dev, want), failed)
+	// Read again after the names are settled: a rename gives every IPv4 address
+	// but the first another label (inetdev_changename), and sets the device
+	// down before Linux 6.2. As a port it has options that it had not.
+	dev, err := m.lookAgain(dev, want)
+	if err != nil {
+		return dev, look{}, err
+	}
+	programs, err := m.detach(dev, want)
+	if err != nil {
+		return dev, look{}, errors.Join(err, m.seal(dev))
+	}
+	m.runAll(want.Name, m.stateSteps(dev, want), failed)
+	dev, err = m.lookAgain(dev, want)
+	return dev, programs, err
+}
+
+func (m *Mover) lookAgain(dev, want Snapshot) (Snapshot, error) {
+	dev, err := m.Host.Locate(want.Identity, dev.Identity.Index)
+	if err == nil {
+		dev.Addresses, err = m.Host.Addresses(dev.Identity.Index)
+	}
+	if err == nil {
+		dev.Entries, err = m.Host.Entries(dev.Identity.Index)
+	}
+	if err == nil {
+		var more []Option
+		more, err = m.Host.Options(dev.Identity.Index)
+		dev.Options = append(dev.Options, more...)
+	}
+	if err == nil && len(want.Sysctls) > 0 {
+		dev.Sysctls, err = m.Host.Sysctls(dev.Identity.Index)
+	}
+	if err != nil {
+		return dev, fmt.Errorf("look at it again: %w", err)
+	}
+	return dev, nil
+}
+
+// failures are the errors of a pass by what was tried.
+type failures map[string]error
+
+func (f failures) all() error {
+	var errs []error
+	for _, what := range slices.Sorted(maps.Keys(f)) {
+		errs = append(errs, f[what])
+	}
+	return errors.Join(errs...)
+}
+
+// of tells why these steps are still to be done.
+func (f failures) of(device string, left []step) error {
+	var major []error
+	minor := &MinorError{}
+	for _, s := range left {
+		e := &StepError{Device: device, Step: s.what, Attribute: s.attribute, Err: errors.New("it had no effect")}
+		if err := f[s.what]; err != nil {
+			e.Err = err
+		}
+		if s.minor {
+			minor.Steps = append(minor.Steps, e)
+		} else {
+			major = append(major, e)
+		}
+	}
+	if len(major) == 0 {
+		return minor
+	}
+	if len(minor.Steps) > 0 {
+		major = append(major, errors.Join(minor.Unwrap()...))
+	}
+	return errors.Join(major...)
+}
+
+func (m *Mover) runAll(device string, steps []step, failed failures) {
+	for _, s := range steps {
+		m.Log.Debug("step", "device", device, "step", s.what)
+		if err := s.do(); err != nil {
+			failed[s.what] = err
+		}
+	}
+}
+
+// differences are the steps that make the device what it shall be.
+func (m *Mover) differences(dev, want Snapshot) []step {
+	return append(m.linkSteps(dev, want), m.stateSteps(dev, want)...)
+}
+
+// todo is a list of steps.
+type todo []step
+
+// add appends the step for an attribute, if that differs.
+func (t *todo) add(differs bool, attribute string, do func() error, what string, args ...any) {
+	if differs {
+		*t = append(*t, step{what: fmt.Sprintf(what, args...), attribute: attribute, do: do})
+	}
+}
+
+// addMinor appends the step for an attribute without which the device is of use
+// nevertheless.
+func (t *todo) addMinor(attribute string, do func() error, what string, args ...any) {
+	*t = append(*t, step{what: fmt.Sprintf(what, args...), attribute: attribute, do: do, minor: true})
+}
+
+// linkSteps put back what the device is: names and properties of the link.
+func (m *Mover) linkSteps(dev, want Snapshot) []step {
+	host, index := m.Host, dev.Identity.Index
+	var t todo
+	t.add(dev.Name != want.Name, "name", func() error { return m.renameHome(dev, want) }, "rename to %q", want.Name)
+	for _, alt := range dev.Altnames {
+		t.add(!slices.Contains(want.Altnames, alt), "altnames", func() error { return host.DropAltname(index, alt) }, "drop altname %q", alt)
+	}
+	for _, alt := range want.Altnames {
+		t.add(!slices.Contains(dev.Altnames, alt), "altnames", func() error { return host.AddAltname(index, alt) }, "add altname %q", alt)
+	}
+	t.add(dev.Alias != want.Alias, "alias", func() error { return host.SetAlias(index, want.Alias) }, "set alias %q", want.Alias)
+	t.add(!dev.MAC.Equal(want.MAC), "mac", func() error { return m.setMAC(dev, want.MAC) }, "set MAC %s", want.MAC)
+	t.add(dev.MTU != want.MTU, "mtu", func() error { return host.SetMTU(index, want.MTU) }, "set MTU %d", want.MTU)
+	t.add(dev.TxQueueLen != want.TxQueueLen, "txqueuelen", func() error { return host.SetTxQueueLen(index, want.TxQueueLen) },
+		"set transmit queue length %d", want.TxQueueLen)
+	t.add(dev.Group != want.Group, "group", func() error { return host.SetGroup(index, want.Group) }, "set group %d", want.Group)
+	t.add(dev.Master.Index != want.Master.Index && want.Master.Index != anyMaster, "master",
+		func() error { return host.SetMaster(index, want.Master.Index) }, "set master ifindex %d", want.Master.Index)
+	return t
+}
+
+// stateSteps put back what the device does: flags, sysctls, options that depend
+// on them, up or down with addresses, and then what needs it to be up.
+func (m *Mover) stateSteps(dev, want Snapshot) []step {
+	host, index := m.Host, dev.Identity.Index
+	var t todo
+	flags, have := want.Flags, dev.Flags
+	flags.Up, have.Up = false, false
+	t.add(flags != have, "flags", func() error { return host.SetFlags(index, want.Flags) }, "set flags")
+	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
+		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
+			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s to %s", name, value)
+		}
+	}
+	for _, o := range differing(want.Options, dev.Options) {
+		t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s to %s", o.Name, o.Value)
+	}
+	t.add(dev.Flags.Up && !want.Flags.Up, "up", func() error { return host.SetUp(index, false) }, "set down")
+	drop, put := m.addressChange(dev.Addresses, want)
+	for _, a := range drop {
+		t.add(true, "addresses", func() error { return m.dropAddress(index, a) }, "drop address %s", a)
+	}
+	t = append(t, addressSteps(host, index, put, want.Flags.Up && !dev.Flags.Up)...)
+	for _, e := range missing(dev.Entries, want.Entries) {
+		if e.Table == TableVLAN { // a bridge gives a new port one of its own
+			t.addMinor(string(e.Table), func() error { return host.DropEntry(index, e) }, "drop %s %s", e.Table, e.Text)
+		}
+	}
+	for _, e := range missing(want.Entries, dev.Entries) {
+		t.addMinor(string(e.Table), func() error { return host.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
+	}
+	return t
+}
+
+// withMaster is the snapshot with the ifindex that the master has by now. A
+// master that is gone is no reason to keep the device.
+func (m *Mover) withMaster(before Snapshot) Snapshot {
+	if before.Master.Index == 0 {
+		return before
+	}
+	master, err := m.Host.Locate(before.Master, before.Master.Index)
+	if err == nil {
+		before.Master = master.Identity
+		return before
+	}
+	m.Log.Warn("the device's master is gone", "device", before.Name, "err", err)
+	before.Master.Index = anyMaster
+	before.Options = slices.DeleteFunc(slices.Clone(before.Options), func(o Option) bool { return strings.Contains(o.Name, PortOption) })
+	before.Entries = slices.DeleteFunc(slices.Clone(before.Entries), func(e Entry) bool { return e.Port })
+	return before
+}
+
+func (m *Mover) dropAddress(index int, a Address) error {
+	err := m.Host.DropAddress(index, a)
+	if errors.Is(err, ErrNotFound) {
+		return nil // a secondary that went with its primary
+	}
+	return err
+}
+
+// addressChange tells what turns the addresses that the device has into those
+// of the snapshot, with the lifetimes that are left by now. Since order
+// matters (the first IPv4 address of a subnet is the primary one, and source
+// addresses are chosen by it), all are put anew unless nothing is to do.
+// Addresses that are not the snapshot's are somebody else's and stay.
+func (m *Mover) addressChange(have []Address, before Snapshot) (drop, put []Address) {
+	elapsed := time.Duration(m.Kernel.Now() - before.TakenAt)
+	for _, a := range before.Addresses {
+		if a.madeByKernel() {
+			continue
+		}
+		if a, ok := a.after(elapsed); ok {
+			put = append(put, a)
+		}
+	}
+	for _, a := range have {
+		if slices.ContainsFunc(put, a.sameKey) {
+			drop = append(drop, a)
+		}
+	}
+	if slices.EqualFunc(drop, put, Address.same) {
+		return nil, nil
+	}
+	return drop, put
+}
+
+// renameHome gives the device its own name again. Where the host has given
+// that away, the device gets its recognisable name, if it has not got it yet.
+func (m *Mover) renameHome(dev, before Snapshot) error {
+	// Looked up first, since a rename may set the device down to no avail.
+	taken, err := m.Host.NameTaken(before.Name)
+	if err == nil && !taken {
+		err = m.rename(m.Host, dev.Identity.Index, before.Name)
+	}
+	if err != nil && !errors.Is(err, ErrNameTaken) {
+		return err
+	}
+	if err == nil && !taken {
+		return nil
+	}
+	name := dev.Identity.RecognisableName()
+	if dev.Name != name {
+		if rerr := m.rename(m.Host, dev.Identity.Index, name); rerr != nil {
+			return errors.Join(err, rerr)
+		}
+	}
+	return fmt.Errorf("%w, %q: the name %q is taken", ErrMisnamed, name, before.Name)
+}
+
+// setMAC puts the MAC back, on a device that the driver may want to be down.
+func (m *Mover) setMAC(dev Snapshot, mac MAC) error {
+	err := m.Host.SetMAC(dev.Identity.Index, mac)
+	if !errors.Is(err, ErrBusy) || !dev.Flags.Up {
+		return err
+	}
+	if err := m.Host.SetUp(dev.Identity.Index, false); err != nil {
+		return err
+	}
+	return errors.Join(m.Host.SetMAC(dev.Identity.Index, mac), m.Host.SetUp(dev.Identity.Index, true))
+}

@@ -1,0 +1,54 @@
+package nstest
+
+import (
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// dumpScript prints all that iproute2, ethtool and procfs know of the device $1: the
+// engine is checked against other readers than its own.
+const dumpScript = `
+ip -d addr show dev $1
+ip -4 route show table all dev $1
+ip -6 route show table all dev $1
+ip nexthop show dev $1
+ip nexthop show groups
+ip -4 neigh show dev $1 nud permanent
+ip -6 neigh show dev $1 nud permanent
+ip neigh show proxy dev $1
+ip token show dev $1
+bridge fdb show dev $1 | sort
+bridge -d link show dev $1
+bridge vlan show dev $1
+ip rule
+ip -6 rule
+for f in k l g c a; do ethtool -$f $1; done 2>/dev/null
+for d in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh; do
+	[ ! -d /proc/sys/net/$d/$1 ] || (cd /proc/sys/net/$d/$1 && echo $d && grep -s . *)
+done
+`
+
+// Dump is everything about one device that a move could change, as text.
+// What changes by itself is not in it: carrier, timers and lifetimes.
+func (ns *NS) Dump(t testing.TB, name string) string {
+	t.Helper()
+	out, err := ns.Command("sh", "-c", dumpScript, "dump", name).CombinedOutput()
+	if err != nil && !strings.Contains(string(out), "net/ipv4") && len(out) == 0 {
+		t.Fatalf("dump of %q: %v: %s", name, err, out)
+	}
+	text := string(out)
+	for _, volatile := range []string{
+		`,?(LOWER_UP|NO-CARRIER|M-DOWN)`, ` state [A-Z]+`, ` (linkdown|dead)\b`,
+		`(valid|preferred)_lft \d+sec`, `[a-z_]+_timer +[\d.]+`, ` numtxqueues.*numrxqueues \d+`, ` operstate \S+`,
+	} {
+		text = regexp.MustCompile(volatile).ReplaceAllString(text, "")
+	}
+	text = strings.ReplaceAll(text, "<,", "<")
+	if !regexp.MustCompile(`<([A-Z_]+,)*UP[,>]`).MatchString(text) {
+		// Of a device that is down the kernel does not count again
+		// (__dev_set_rx_mode), and so has its last user in it until it is up.
+		text = regexp.MustCompile(` promiscuity +\d+`).ReplaceAllString(text, "")
+	}
+	return text
+}
