@@ -69,9 +69,8 @@ func (ns *Namespace) openEthtool() error {
 	if err := sock.SetExtAck(true); err != nil {
 		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
 	}
-	req := nl.NewNetlinkRequest(nl.GENL_ID_CTRL, 0)
-	req.AddData(&nl.Genlmsg{Command: nl.GENL_CTRL_CMD_GETFAMILY, Version: nl.GENL_CTRL_VERSION})
-	req.AddData(nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(unix.ETHTOOL_GENL_NAME)))
+	name := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(unix.ETHTOOL_GENL_NAME))
+	req := genericRequest(nl.GENL_ID_CTRL, 0, nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION, name)
 	msgs, err := ns.exchangeOn(ns.ethtool.sock, req, nl.GENL_ID_CTRL)
 	if is(err, unix.ENOENT) {
 		return nil // Linux without CONFIG_ETHTOOL_NETLINK
@@ -84,6 +83,17 @@ func (ns *Namespace) openEthtool() error {
 		ns.ethtool.family = int(binary.NativeEndian.Uint16(id))
 	}
 	return err
+}
+
+// genericRequest is a request of generic netlink. The library's Genlmsg has two
+// bytes and is sent as four, with what is behind it in memory.
+func genericRequest(family, flags int, command, version uint8, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(family, flags)
+	req.AddRawData([]byte{command, version, 0, 0}) // struct genlmsghdr
+	for _, a := range attrs {
+		req.AddRawData(a.Serialize())
+	}
+	return req
 }
 
 // Options reads the options that are ethtool's.
@@ -112,7 +122,7 @@ func (ns *Namespace) Options(index int) ([]netmove.Option, error) {
 
 // ethtoolGet asks for one group, which the driver may not have.
 func (ns *Namespace) ethtoolGet(command uint8, index int) (message, error) {
-	msgs, err := ns.ethtoolExchange(command, 0, index, nil)
+	msgs, err := ns.ethtoolExchange(command, 0, index)
 	if is(err, unix.EOPNOTSUPP, unix.ENODEV) || err == nil && len(msgs) != 1 {
 		return message{}, nil
 	}
@@ -122,16 +132,12 @@ func (ns *Namespace) ethtoolGet(command uint8, index int) (message, error) {
 	return parseMessage(msgs[0], sizeofGenlmsghdr)
 }
 
-func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attr *nl.RtAttr) ([][]byte, error) {
-	req := nl.NewNetlinkRequest(ns.ethtool.family, flags)
-	req.AddData(&nl.Genlmsg{Command: command, Version: unix.ETHTOOL_GENL_VERSION})
+func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attrs ...*nl.RtAttr) ([][]byte, error) {
 	header := nl.NewRtAttr(unix.NLA_F_NESTED|headerAttr, nil)
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_FLAGS, nl.Uint32Attr(unix.ETHTOOL_FLAG_COMPACT_BITSETS))
-	req.AddData(header)
-	if attr != nil {
-		req.AddData(attr)
-	}
+	attrs = append([]*nl.RtAttr{header}, attrs...)
+	req := genericRequest(ns.ethtool.family, flags, command, unix.ETHTOOL_GENL_VERSION, attrs...)
 	return ns.exchangeOn(ns.ethtool.sock, req, uint16(ns.ethtool.family))
 }
 
