@@ -104,6 +104,11 @@ type Namespace interface {
 	// Addresses reads the addresses of one device, in the kernel's order.
 	Addresses(index int) ([]Address, error)
 
+	// State reads of a device that Locate or Link has found what they do not:
+	// addresses, options of ethtool, sysctls, and entries of
+	// tables in the order in which they can be put back.
+	State(dev Snapshot) (Snapshot, error)
+
 	// NameTaken reports whether a device has name as its name or altname.
 	NameTaken(name string) (bool, error)
 
@@ -177,20 +182,10 @@ type Namespace interface {
 	// promote_secondaries is set). Error: ErrNotFound.
 	DropAddress(index int, a Address) error
 
-	// Options reads the options that Locate does not tell of, those of ethtool.
-	Options(index int) ([]Option, error)
-
 	// SetOption sets an option that a snapshot has.
 	SetOption(index int, o Option) error
 
-	// Sysctls reads the device's sysctls that can be written, by their names
-	// below /proc/sys/net without the device's, such as "ipv4/conf/arp_ignore".
-	Sysctls(index int) (map[string]string, error)
 	SetSysctl(index int, name, value string) error
-
-	// Entries reads what somebody has made for the device in the kernel's
-	// tables, in the order in which it can be put back.
-	Entries(index int) ([]Entry, error)
 
 	// PutEntry makes an entry. Error: ErrExists.
 	PutEntry(index int, e Entry) error

@@ -41,11 +41,16 @@ func (m *Mover) restore(dev, before Snapshot) error {
 
 // pass puts back what differs, and looks at what has become of the device.
 func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error) {
-	m.runAll(want.Name, m.linkSteps(dev, want), failed)
-	// Read again after the names are settled: a rename gives every IPv4 address
-	// but the first another label (inetdev_changename), and sets the device
-	// down before Linux 6.2. As a port it has options that it had not.
-	dev, err := m.lookAgain(dev, want)
+	var err error
+	if steps := m.linkSteps(dev, want); len(steps) > 0 {
+		m.runAll(want.Name, steps, failed)
+		// Read again after the names are settled: a rename gives every IPv4 address
+		// but the first another label (inetdev_changename), and sets the device
+		// down before Linux 6.2. As a port it has options that it had not.
+		dev, err = m.lookAgain(dev, want)
+	} else {
+		dev, err = m.Host.State(dev)
+	}
 	if err != nil {
 		return dev, look{}, err
 	}
@@ -61,18 +66,7 @@ func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error
 func (m *Mover) lookAgain(dev, want Snapshot) (Snapshot, error) {
 	dev, err := m.Host.Locate(want.Identity, dev.Identity.Index)
 	if err == nil {
-		dev.Addresses, err = m.Host.Addresses(dev.Identity.Index)
-	}
-	if err == nil {
-		dev.Entries, err = m.Host.Entries(dev.Identity.Index)
-	}
-	if err == nil {
-		var more []Option
-		more, err = m.Host.Options(dev.Identity.Index)
-		dev.Options = append(dev.Options, more...)
-	}
-	if err == nil && len(want.Sysctls) > 0 {
-		dev.Sysctls, err = m.Host.Sysctls(dev.Identity.Index)
+		dev, err = m.Host.State(dev)
 	}
 	if err != nil {
 		return dev, fmt.Errorf("look at it again: %w", err)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
@@ -55,8 +56,9 @@ const features = "features"
 // ethtool is a socket of generic netlink and the id of the family, 0 where the
 // kernel has none.
 type ethtool struct {
-	sock   *nl.SocketHandle
-	family int
+	sock    *nl.SocketHandle
+	family  int
+	lacking sync.Map // what kinds of device do not have
 }
 
 // openEthtool opens it in the namespace of the calling thread.
@@ -96,14 +98,24 @@ func genericRequest(family, flags int, command, version uint8, attrs ...*nl.RtAt
 	return req
 }
 
-// Options reads the options that are ethtool's.
-func (ns *Namespace) Options(index int) ([]netmove.Option, error) {
+// ethtoolOptions reads the options that are ethtool's. Each message takes the
+// kernel's one lock of network devices, which a move holds for milliseconds, so a
+// kind of virtual device is asked once for what it does not have.
+func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
 	var l link
 	if ns.ethtool.family == 0 {
 		return nil, nil
 	}
+	index, kind := dev.Identity.Index, dev.Identity.Kind
 	for _, g := range ethtoolGroups() {
+		if ns.ethtool.lacks(kind, g.name) {
+			continue
+		}
 		msg, err := ns.ethtoolGet(g.get, index)
+		if is(err, unix.EOPNOTSUPP) {
+			ns.ethtool.note(kind, g.name)
+			continue
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -120,14 +132,27 @@ func (ns *Namespace) Options(index int) ([]netmove.Option, error) {
 	return l.Options, err
 }
 
-// ethtoolGet asks for one group, which the driver may not have.
+// lacks reports whether devices of that kind are known not to have that group. Of
+// hardware, which has no kind, every device is asked.
+func (e *ethtool) lacks(kind, group string) bool {
+	_, lacks := e.lacking.Load(kind + " " + group)
+	return lacks
+}
+
+func (e *ethtool) note(kind, group string) {
+	if kind != "" {
+		e.lacking.Store(kind+" "+group, true)
+	}
+}
+
+// ethtoolGet asks for one group, which the driver may not have (EOPNOTSUPP).
 func (ns *Namespace) ethtoolGet(command uint8, index int) (message, error) {
 	msgs, err := ns.ethtoolExchange(command, 0, index)
-	if is(err, unix.EOPNOTSUPP, unix.ENODEV) || err == nil && len(msgs) != 1 {
-		return message{}, nil
+	if err == nil && len(msgs) != 1 {
+		err = fmt.Errorf("%d answers, want 1", len(msgs))
 	}
 	if err != nil {
-		return message{}, fmt.Errorf("ethtool settings of ifindex %d: %w", index, err)
+		return message{}, fmt.Errorf("ethtool settings of ifindex %d: %w", index, classify(err))
 	}
 	return parseMessage(msgs[0], sizeofGenlmsghdr)
 }
@@ -144,23 +169,25 @@ func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attrs ...*
 // wantedFeatures is which features can be switched, followed by which of them
 // are switched on: two bitsets of the same length.
 func wantedFeatures(msg message) []byte {
-	hw, err := parseMessage(msg.attribute(unix.ETHTOOL_A_FEATURES_HW), 0)
-	if err != nil {
-		return nil
-	}
-	wanted, err := parseMessage(msg.attribute(unix.ETHTOOL_A_FEATURES_WANTED), 0)
-	if err != nil {
-		return nil
-	}
-	can := hw.attribute(unix.ETHTOOL_A_BITSET_VALUE)
-	on := slices.Clone(wanted.attribute(unix.ETHTOOL_A_BITSET_VALUE))
-	if len(can) != len(on) {
+	can, never := bitset(msg, unix.ETHTOOL_A_FEATURES_HW), bitset(msg, unix.ETHTOOL_A_FEATURES_NOCHANGE)
+	on := bitset(msg, unix.ETHTOOL_A_FEATURES_WANTED)
+	if len(can) != len(on) || len(can) != len(never) {
 		return nil
 	}
 	for i := range on {
+		can[i] &^= never[i]
 		on[i] &= can[i]
 	}
 	return slices.Concat(can, on)
+}
+
+// bitset is a copy of the bits of an attribute.
+func bitset(msg message, typ uint16) []byte {
+	set, err := parseMessage(msg.attribute(typ), 0)
+	if err != nil {
+		return nil
+	}
+	return slices.Clone(set.attribute(unix.ETHTOOL_A_BITSET_VALUE))
 }
 
 // setEthtool sets an option of ethtool's by its name without the prefix.

@@ -21,10 +21,9 @@ const (
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Snapshot
-	lower        int    // IFLA_LINK, 0 for none
-	lowerForeign bool   // IFLA_LINK_NETNSID: lower is an index of another namespace
-	lowerNetns   int    // the id of that
-	masterKind   string // IFLA_INFO_SLAVE_KIND
+	lower        int  // IFLA_LINK, 0 for none
+	lowerForeign bool // IFLA_LINK_NETNSID: lower is an index of another namespace
+	lowerNetns   int  // the id of that
 	xdp          []netmove.Program
 }
 

@@ -24,10 +24,10 @@ const (
 )
 
 // neighbors reads the permanent and the proxy neighbors on the device.
-func (ns *Namespace) neighbors(l link) ([]netmove.Entry, error) {
+func (ns *Namespace) neighbors(dev netmove.Snapshot) ([]netmove.Entry, error) {
 	var list []netmove.Entry
 	for _, flags := range []uint8{0, unix.NTF_PROXY} {
-		msgs, err := ns.neighborDump(unix.AF_UNSPEC, flags, l.Identity.Index)
+		msgs, err := ns.neighborDump(unix.AF_UNSPEC, flags, dev.Identity.Index)
 		if err != nil {
 			return nil, err
 		}
@@ -48,8 +48,8 @@ func (ns *Namespace) neighbors(l link) ([]netmove.Entry, error) {
 
 // fdb reads what the device listens to besides its own address, and the static
 // entries that its bridge has for it.
-func (ns *Namespace) fdb(l link) ([]netmove.Entry, error) {
-	msgs, err := ns.neighborDump(unix.AF_BRIDGE, 0, l.Identity.Index)
+func (ns *Namespace) fdb(dev netmove.Snapshot) ([]netmove.Entry, error) {
+	msgs, err := ns.neighborDump(unix.AF_BRIDGE, 0, dev.Identity.Index)
 	if is(err, unix.EOPNOTSUPP) {
 		return nil, nil
 	}
@@ -58,7 +58,7 @@ func (ns *Namespace) fdb(l link) ([]netmove.Entry, error) {
 	}
 	var list []netmove.Entry
 	for _, msg := range msgs {
-		if int(u32(msg.fixed[ndmIfindex:])) != l.Identity.Index || !staticFDB(msg, l.MAC) {
+		if int(u32(msg.fixed[ndmIfindex:])) != dev.Identity.Index || !staticFDB(msg, dev.MAC) {
 			continue
 		}
 		port := msg.fixed[ndmFlags]&unix.NTF_SELF == 0

@@ -30,8 +30,8 @@ const (
 
 // nexthops reads the nexthop objects through the device, and the groups that
 // such an object is in.
-func (ns *Namespace) nexthops(l link) ([]netmove.Entry, error) {
-	single, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(l.Identity.Index))))
+func (ns *Namespace) nexthops(dev netmove.Snapshot) ([]netmove.Entry, error) {
+	single, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(dev.Identity.Index))))
 	if err != nil || len(single) == 0 {
 		return nil, err
 	}
@@ -43,11 +43,11 @@ func (ns *Namespace) nexthops(l link) ([]netmove.Entry, error) {
 	var list []netmove.Entry
 	for _, msg := range single {
 		ours[u32(msg.attribute(unix.NHA_ID))] = true
-		list = appendNexthop(list, msg, l.Identity.Index)
+		list = appendNexthop(list, msg, dev.Identity.Index)
 	}
 	for _, msg := range groups {
 		if hasAny(msg.attribute(unix.NHA_GROUP), ours) {
-			list = appendNexthop(list, msg, l.Identity.Index)
+			list = appendNexthop(list, msg, dev.Identity.Index)
 		}
 	}
 	return list, nil

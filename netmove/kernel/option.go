@@ -80,11 +80,11 @@ func (l *link) setInfo(info []byte) error {
 		return err
 	}
 	l.Identity.Kind = unix.ByteSliceToString(msg.attribute(unix.IFLA_INFO_KIND))
-	l.masterKind = unix.ByteSliceToString(msg.attribute(unix.IFLA_INFO_SLAVE_KIND))
+	master := unix.ByteSliceToString(msg.attribute(unix.IFLA_INFO_SLAVE_KIND))
 	if err := l.addOptions(l.Identity.Kind, msg.attribute(unix.IFLA_INFO_DATA)); err != nil {
 		return err
 	}
-	return l.addOptions(l.masterKind+slaveSuffix, msg.attribute(unix.IFLA_INFO_SLAVE_DATA))
+	return l.addOptions(master+slaveSuffix, msg.attribute(unix.IFLA_INFO_SLAVE_DATA))
 }
 
 func (l *link) addOptions(kind string, data []byte) error {

@@ -36,15 +36,15 @@ func (ns *Namespace) routeMessages(index int, family uint8) ([][]byte, error) {
 
 // routes reads the static routes through the device. Those that are on the
 // link come first: the next hops of others are reached by them.
-func (ns *Namespace) routes(l link) ([]netmove.Entry, error) {
+func (ns *Namespace) routes(dev netmove.Snapshot) ([]netmove.Entry, error) {
 	var onLink, others []netmove.Entry
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		msgs, err := ns.routeMessages(l.Identity.Index, family)
+		msgs, err := ns.routeMessages(dev.Identity.Index, family)
 		if err != nil {
 			return nil, err
 		}
 		for _, msg := range msgs {
-			e, static, err := routeEntry(msg, family, l.Identity.Index)
+			e, static, err := routeEntry(msg, family, dev.Identity.Index)
 			switch {
 			case err != nil:
 				return nil, err

@@ -3,6 +3,8 @@ package kernel
 import (
 	"errors"
 	"os"
+	"slices"
+	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -18,19 +20,7 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	defer dir.Close()
-	if l.Addresses, err = ns.Addresses(l.Identity.Index); err != nil {
-		return netmove.Snapshot{}, err
-	}
-	l.TakenAt = Linux{}.Now()
-	if l.Entries, err = ns.entries(l); err != nil {
-		return netmove.Snapshot{}, err
-	}
-	options, err := ns.Options(l.Identity.Index)
-	if err != nil {
-		return netmove.Snapshot{}, err
-	}
-	l.Snapshot.Options = append(l.Snapshot.Options, options...)
-	if l.Sysctls, err = ns.sysctls(l.Name); err != nil {
+	if l.Snapshot, err = ns.State(l.Snapshot); err != nil {
 		return netmove.Snapshot{}, err
 	}
 	above, err := ns.Uppers(l.Identity.Index)
@@ -51,6 +41,25 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	return l.Snapshot, nil
+}
+
+// State reads of a device what RTM_GETLINK does not tell.
+func (ns *Namespace) State(dev netmove.Snapshot) (netmove.Snapshot, error) {
+	var err error
+	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
+		return dev, err
+	}
+	dev.TakenAt = Linux{}.Now()
+	if dev.Entries, err = ns.entries(dev); err != nil {
+		return dev, err
+	}
+	if dev.Sysctls, err = ns.sysctls(dev.Name); err != nil {
+		return dev, err
+	}
+	options, err := ns.ethtoolOptions(dev)
+	read := slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool { return strings.HasPrefix(o.Name, ethtoolPrefix) })
+	dev.Options = append(read, options...)
+	return dev, err
 }
 
 // errRaced means that a device was renamed, or went away, while it was read.

@@ -28,15 +28,7 @@ func skippedSysctl(file string) bool {
 	return file == "base_reachable_time" || file == "retrans_time" || file == "addr_gen_mode"
 }
 
-// Sysctls reads the device's sysctls that can be written.
-func (ns *Namespace) Sysctls(index int) (map[string]string, error) {
-	l, err := ns.linkByIndex(index)
-	if err != nil {
-		return nil, err
-	}
-	return ns.sysctls(l.Name)
-}
-
+// sysctls reads the device's sysctls that can be written.
 func (ns *Namespace) sysctls(device string) (map[string]string, error) {
 	values := map[string]string{}
 	if !hasSysctls(device) {

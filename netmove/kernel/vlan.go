@@ -3,6 +3,8 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -27,13 +29,13 @@ const (
 )
 
 // vlans reads the VLANs of the device as a port of a bridge.
-func (ns *Namespace) vlans(l link) ([]netmove.Entry, error) {
-	if l.masterKind != "bridge" {
+func (ns *Namespace) vlans(dev netmove.Snapshot) ([]netmove.Entry, error) {
+	if !isBridgePort(dev) {
 		return nil, nil
 	}
 	filter := make([]byte, sizeofBrVLANMsg)
 	filter[0] = unix.AF_BRIDGE
-	binary.NativeEndian.PutUint32(filter[brVLANIfindex:], uint32(l.Identity.Index))
+	binary.NativeEndian.PutUint32(filter[brVLANIfindex:], uint32(dev.Identity.Index))
 	dumped, err := ns.dumpOf(rtmGetVLAN, rtmNewVLAN, filter)
 	if is(err, unix.EOPNOTSUPP, unix.EINVAL) {
 		return nil, nil // a kernel without VLAN filtering
@@ -63,6 +65,13 @@ func (ns *Namespace) vlans(l link) ([]netmove.Entry, error) {
 		}
 	}
 	return list, nil
+}
+
+// isBridgePort goes by the options that a bridge has for its port.
+func isBridgePort(dev netmove.Snapshot) bool {
+	return slices.ContainsFunc(dev.Options, func(o netmove.Option) bool {
+		return strings.HasPrefix(o.Name, "bridge"+netmove.PortOption)
+	})
 }
 
 func vlanText(e message) string {

@@ -145,6 +145,12 @@ func (ns *Namespace) Addresses(index int) (list []netmove.Address, err error) {
 	return list, err
 }
 
+// State reads a device by index; Locate has told all of it.
+func (ns *Namespace) State(dev netmove.Snapshot) (s netmove.Snapshot, err error) {
+	err = ns.set(dev.Identity.Index, func(d *netmove.Snapshot) { s = ns.copyOf(d) })
+	return s, err
+}
+
 // NameTaken looks among names and altnames.
 func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	err = ns.world.do(func() error {

@@ -40,12 +40,6 @@ func (ns *Namespace) setting(index int, f func(*netmove.Snapshot) error) error {
 	})
 }
 
-// Sysctls reads the sysctls of a device.
-func (ns *Namespace) Sysctls(index int) (values map[string]string, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) { values = maps.Clone(d.Sysctls) })
-	return values, err
-}
-
 // SetSysctl sets one.
 func (ns *Namespace) SetSysctl(index int, name, value string) error {
 	return ns.setting(index, func(d *netmove.Snapshot) error {
@@ -54,9 +48,6 @@ func (ns *Namespace) SetSysctl(index int, name, value string) error {
 	})
 }
 
-// Options reads none: Locate tells of all.
-func (ns *Namespace) Options(int) ([]netmove.Option, error) { return nil, nil }
-
 // SetOption sets an option.
 func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	return ns.setting(index, func(d *netmove.Snapshot) error {
@@ -64,12 +55,6 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 		d.Options = append(d.Options, o)
 		return nil
 	})
-}
-
-// Entries reads the entries of a device.
-func (ns *Namespace) Entries(index int) (list []netmove.Entry, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) { list = slices.Clone(d.Entries) })
-	return list, err
 }
 
 // PutEntry makes an entry.
