@@ -1,7 +1,8 @@
 # make demo    the main job on a real containerd, shown step by step
-# make test    all checks and tests that CI runs
+# make test    all checks and tests that need no other kernel
+# make test-vm the tests that need physical NICs, in a virtual machine
 #
-# Both set up a Debian machine by themselves, as root, and leave nothing behind
+# They set up a Debian machine by themselves, as root, and leave nothing behind
 # but packages and .cache.
 
 BIN := .cache/bin
@@ -11,7 +12,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo test lint unit containerd fuzz soak bench setup setup-lint clean
+.PHONY: build demo test test-vm lint unit containerd fuzz soak bench setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -36,6 +37,13 @@ unit: setup
 containerd: setup
 	cd tests/e2e && go test -count=1 ./demo ./node/...
 	cd tests/e2e && go test -count=1 -parallel 6 .
+
+# The engine's tests that want physical NICs, or kinds of devices that a kernel may
+# lack, in an emulated machine of their own.
+VM_TESTS := TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestLoss
+test-vm:
+	@tests/vm/setup
+	CGO_ENABLED=0 go test -count=1 -vet=off -parallel 16 -exec $(CURDIR)/tests/vm/run -run '$(VM_TESTS)' ./netmove/kernel
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m

@@ -56,7 +56,7 @@ func TestParse(t *testing.T) {
 					Namespaces: []string{"telco-*"},
 					PodNames:   []string{"worker-*"},
 					Settings:   []string{"addresses", "mtu"},
-					AcceptLoss: []string{netmove.LossQdisc},
+					AcceptLoss: []string{"qdisc"},
 				}}
 				c.Protect = []string{"bond0", "eno*"}
 			}),

@@ -72,15 +72,15 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 			return Grant{Rule: i}, nil
 		}
 	}
-	return Grant{}, denied(req.Device, "device %s has %s state that would be lost, and no allow rule of this node's config accepts that: ask the node's operator",
-		quote(req.Device), strings.Join(dev.Loss, " and "))
+	return Grant{}, denied(req.Device, "device %s has what would be lost, %s, and no allow rule of this node's config accepts that: ask the node's operator",
+		quote(req.Device), netmove.Losses(dev.Loss))
 }
 
 // unaccepted is what the device would lose without the rule's consent.
-func unaccepted(r Rule, dev netmove.Snapshot) []string {
-	var list []string
+func unaccepted(r Rule, dev netmove.Snapshot) []netmove.Loss {
+	var list []netmove.Loss
 	for _, loss := range dev.Loss {
-		if !slices.Contains(r.AcceptLoss, loss) {
+		if !slices.Contains(r.AcceptLoss, string(loss.Kind)) {
 			list = append(list, loss)
 		}
 	}

@@ -40,7 +40,7 @@ func TestAllowDevice(t *testing.T) {
 		byGlob2 = `device "enp2s2f0" is not allowed in namespace "telco-a": it is a port of another device, and no allow rule of this node's config writes its name out; ask the node's operator`
 	)
 	cable := changed(func(d *netmove.Snapshot) { d.Role.ForeignPeer = true })
-	shaped := changed(func(d *netmove.Snapshot) { d.Loss = []string{netmove.LossQdisc} })
+	shaped := changed(func(d *netmove.Snapshot) { d.Loss = []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}} })
 	bridged := changed(func(d *netmove.Snapshot) { d.Role.PortOf = "br0" })
 	virtual := changed(func(d *netmove.Snapshot) { d.Identity = netmove.Identity{Kind: "macvlan"} })
 
@@ -77,12 +77,12 @@ func TestAllowDevice(t *testing.T) {
 		{name: "all selectors, one wrong", rules: []Rule{{Devices: []string{"enp*"}, Drivers: []string{"mlx5_core"}, PCIAddresses: []string{"*"}, MACs: []netmove.MAC{{1}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
 
 		{name: "second rule", rules: []Rule{{Devices: []string{"eno*"}, Namespaces: []string{"*"}}, everything}, req: plain, dev: port(), want: Grant{Rule: 1}},
-		{name: "loss that no rule accepts", rules: []Rule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" has qdisc state that would be lost, and no allow rule of this node's config accepts that: ask the node's operator`},
+		{name: "loss that no rule accepts", rules: []Rule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`},
 		{
 			name: "loss that the second rule accepts",
 			rules: []Rule{
 				everything,
-				{Devices: []string{"*"}, Namespaces: []string{"*"}, AcceptLoss: []string{netmove.LossQdisc}},
+				{Devices: []string{"*"}, Namespaces: []string{"*"}, AcceptLoss: []string{"qdisc"}},
 			},
 			req: plain, dev: shaped, want: Grant{Rule: 1},
 		},
@@ -90,9 +90,9 @@ func TestAllowDevice(t *testing.T) {
 			name: "loss that a rule accepts which does not match",
 			rules: []Rule{
 				everything,
-				{Devices: []string{"*"}, Namespaces: []string{"b"}, AcceptLoss: []string{netmove.LossQdisc}},
+				{Devices: []string{"*"}, Namespaces: []string{"b"}, AcceptLoss: []string{"qdisc"}},
 			},
-			req: plain, dev: shaped, refusal: `device "enp2s2f0" has qdisc state that would be lost, and no allow rule of this node's config accepts that: ask the node's operator`,
+			req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`,
 		},
 
 		{name: "setting", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mtu"}}}, req: netmove.Request{Device: "fast0", MTU: 9000}, dev: port()},

@@ -102,5 +102,9 @@ func parseSetting(item value) (string, bool) {
 }
 
 func parseLoss(item value) (string, bool) {
-	return item.word("loss", []string{netmove.LossQdisc})
+	var known []string
+	for _, kind := range netmove.LossKinds() {
+		known = append(known, string(kind))
+	}
+	return item.word("loss", known)
 }

@@ -14,6 +14,7 @@ type Table string
 const (
 	TableVLAN     Table = "vlan"     // of a bridge's port, bridge(8)
 	TableFDB      Table = "fdb"      // unicast addresses the device listens to, static entries of a bridge for its port
+	TableQdisc    Table = "qdisc"    // the root one, of some kinds, tc(8)
 	TableNexthop  Table = "nexthop"  // ip-nexthop(8)
 	TableRoute    Table = "route"    // ip-route(8)
 	TableNeighbor Table = "neighbor" // permanent and proxy ones, ip-neighbour(8)
@@ -21,7 +22,7 @@ const (
 
 // Tables are all tables, in the order in which their entries are put back.
 func Tables() []Table {
-	return []Table{TableVLAN, TableFDB, TableNexthop, TableRoute, TableNeighbor}
+	return []Table{TableVLAN, TableFDB, TableQdisc, TableNexthop, TableRoute, TableNeighbor}
 }
 
 // Entry is an entry of a table that somebody made, as opposed to the kernel and

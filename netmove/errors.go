@@ -57,3 +57,14 @@ func (e *MinorError) Unwrap() []error {
 	}
 	return errs
 }
+
+// and is the error with more steps, nil if there are none.
+func (e *MinorError) and(more []*StepError) error {
+	if e != nil {
+		more = append(e.Steps, more...)
+	}
+	if len(more) == 0 {
+		return nil
+	}
+	return &MinorError{more}
+}

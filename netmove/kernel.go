@@ -19,7 +19,8 @@ var (
 	ErrIndexTaken = errors.New("the ifindex is taken")
 
 	// ErrBusy means that the device must be down for that change (EBUSY of a rename
-	// before Linux 6.2, and of some drivers' MAC change).
+	// before Linux 6.2, of some drivers' MAC change and of a new port of a team,
+	// EPERM of one of a bond).
 	ErrBusy = errors.New("the device must be down for it")
 
 	// ErrCannotPin means that bind mounts cannot be made here (EPERM): the
@@ -109,6 +110,10 @@ type Namespace interface {
 	// tables in the order in which they can be put back.
 	State(dev Snapshot) (Snapshot, error)
 
+	// Groups reads the multicast addresses that the device listens to, as entries
+	// of TableFDB.
+	Groups(index int) ([]Entry, error)
+
 	// NameTaken reports whether a device has name as its name or altname.
 	NameTaken(name string) (bool, error)
 
@@ -165,7 +170,7 @@ type Namespace interface {
 	SetAlias(index int, alias string) error
 	SetTxQueueLen(index, packets int) error
 	SetGroup(index, group int) error
-	SetMaster(index, master int) error
+	SetMaster(index, master int) error // Error: ErrBusy
 
 	// SetFlags sets every flag but Up.
 	SetFlags(index int, flags LinkFlags) error

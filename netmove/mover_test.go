@@ -28,7 +28,7 @@ func newFixture() *fixture {
 	w := netmovetest.New()
 	f := &fixture{World: w, host: w.AddNamespace("host"), pod: w.AddNamespace("pod")}
 	f.mover = &netmove.Mover{Kernel: w, Host: f.host, Log: slog.New(slog.DiscardHandler)}
-	f.host.Add(netmove.Snapshot{
+	eth1 := f.host.Add(netmove.Snapshot{
 		Name: "eth1", Altnames: []string{"enp2s0"}, Alias: "rack 3", MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
 		MTU: 1500, MinMTU: 68, MaxMTU: 9600, TxQueueLen: 1000, Flags: netmove.LinkFlags{Up: true, Multicast: true},
 		Addresses: []netmove.Address{
@@ -54,6 +54,12 @@ func newFixture() *fixture {
 	})
 	f.host.Add(netmove.Snapshot{Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}})
 	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
+	vlan := f.host.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{
+		Name: "eth1.5", MTU: 1500, Flags: netmove.LinkFlags{Up: true}, Identity: netmove.Identity{Kind: "vlan"},
+		Addresses: []netmove.Address{permanent("10.5.0.1/24", nil), permanent("2001:db8:5::1/64", nil)},
+		Entries:   []netmove.Entry{route("10.6.0.0/16", "10.5.0.9")},
+	})
+	f.host.AddUpper(f.host, vlan.Identity.Index, netmove.Snapshot{Name: "eth1.5.6", MTU: 1400, Identity: netmove.Identity{Kind: "vlan"}})
 	return f
 }
 
@@ -125,9 +131,14 @@ func TestAttach(t *testing.T) {
 	// eth1 of the host had ifindex 2, which is eth0's in the pod.
 	want := `host
   1 lo inode 1001 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
+  eth1.5 has eth1.5.6 on it
+  5 eth1.5 inode 1007 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+    10.5.0.1/24 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+  6 eth1.5.6 inode 1008 altnames [] alias "" mac  mtu 1400 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
 pod
   1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
   2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  eth2 has eth1.5 on it
   3 eth2 inode 1003 altnames ["enp2s0"] alias "rack 3" mac 02:00:00:00:00:ff mtu 9000 qlen 1000 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:true}
     192.0.2.1/24 label "eth2:x" scope 0 flags 0x80 metric 77 proto 0 valid 4294967295 preferred 4294967295
     192.0.2.2/24 label "eth2" scope 0 flags 0x80 metric 0 proto 99 valid 4294967295 preferred 4294967295

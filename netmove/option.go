@@ -22,6 +22,9 @@ type Option struct {
 // port of its master.
 const PortOption = "_slave."
 
+// AddrGenMode is the name of the option that says how the kernel makes IPv6 addresses.
+const AddrGenMode = "addrgenmode"
+
 // RawValue is a value in the kernel's binary form, as text in hexadecimal.
 type RawValue []byte
 

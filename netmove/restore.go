@@ -33,7 +33,7 @@ func (m *Mover) restore(dev, before Snapshot) error {
 			return nil
 		}
 		if pass == restorePasses {
-			return failed.of(before.Name, left)
+			return failed.of(before.Name, left).err()
 		}
 		dev = after
 	}
@@ -85,28 +85,35 @@ func (f failures) all() error {
 	return errors.Join(errs...)
 }
 
+// undone is why steps are still to be done.
+type undone struct {
+	major []error
+	minor []*StepError
+}
+
 // of tells why these steps are still to be done.
-func (f failures) of(device string, left []step) error {
-	var major []error
-	minor := &MinorError{}
+func (f failures) of(device string, left []step) (u undone) {
 	for _, s := range left {
 		e := &StepError{Device: device, Step: s.what, Attribute: s.attribute, Err: errors.New("it had no effect")}
 		if err := f[s.what]; err != nil {
 			e.Err = err
 		}
 		if s.minor {
-			minor.Steps = append(minor.Steps, e)
+			u.minor = append(u.minor, e)
 		} else {
-			major = append(major, e)
+			u.major = append(u.major, e)
 		}
 	}
-	if len(major) == 0 {
+	return u
+}
+
+// err is a MinorError if everything is minor.
+func (u undone) err() error {
+	minor := &MinorError{u.minor}
+	if len(u.major) == 0 {
 		return minor
 	}
-	if len(minor.Steps) > 0 {
-		major = append(major, errors.Join(minor.Unwrap()...))
-	}
-	return errors.Join(major...)
+	return errors.Join(append(u.major, minor.Unwrap()...)...)
 }
 
 func (m *Mover) runAll(device string, steps []step, failed failures) {
@@ -156,19 +163,25 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 	t.add(dev.TxQueueLen != want.TxQueueLen, "txqueuelen", func() error { return host.SetTxQueueLen(index, want.TxQueueLen) },
 		"set transmit queue length %d", want.TxQueueLen)
 	t.add(dev.Group != want.Group, "group", func() error { return host.SetGroup(index, want.Group) }, "set group %d", want.Group)
-	t.add(dev.Master.Index != want.Master.Index && want.Master.Index != anyMaster, "master",
-		func() error { return host.SetMaster(index, want.Master.Index) }, "set master ifindex %d", want.Master.Index)
-	return t
-}
-
-// stateSteps put back what the device does: flags, sysctls, options that depend
-// on them, up or down with addresses, and then what needs it to be up.
-func (m *Mover) stateSteps(dev, want Snapshot) []step {
-	host, index := m.Host, dev.Identity.Index
-	var t todo
 	flags, have := want.Flags, dev.Flags
 	flags.Up, have.Up = false, false
 	t.add(flags != have, "flags", func() error { return host.SetFlags(index, want.Flags) }, "set flags")
+	// What an address is made by when a team sets its new port up.
+	for _, o := range differing(want.Options, dev.Options) {
+		if o.Name == AddrGenMode {
+			t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s to %s", o.Name, o.Value)
+		}
+	}
+	t.add(dev.Master.Index != want.Master.Index && want.Master.Index != anyMaster, "master",
+		func() error { return m.setMaster(dev, want.Master.Index) }, "set master ifindex %d", want.Master.Index)
+	return t
+}
+
+// stateSteps put back what the device does: sysctls, options that depend on them,
+// up or down with addresses, and then what needs it to be up.
+func (m *Mover) stateSteps(dev, want Snapshot) []step {
+	host, index := m.Host, dev.Identity.Index
+	var t todo
 	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
 		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
 			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s to %s", name, value)
@@ -226,15 +239,7 @@ func (m *Mover) dropAddress(index int, a Address) error {
 // addresses are chosen by it), all are put anew unless nothing is to do.
 // Addresses that are not the snapshot's are somebody else's and stay.
 func (m *Mover) addressChange(have []Address, before Snapshot) (drop, put []Address) {
-	elapsed := time.Duration(m.Kernel.Now() - before.TakenAt)
-	for _, a := range before.Addresses {
-		if a.madeByKernel() {
-			continue
-		}
-		if a, ok := a.after(elapsed); ok {
-			put = append(put, a)
-		}
-	}
+	put = before.addressesAfter(time.Duration(m.Kernel.Now() - before.TakenAt))
 	for _, a := range have {
 		if slices.ContainsFunc(put, a.sameKey) {
 			drop = append(drop, a)
@@ -244,6 +249,21 @@ func (m *Mover) addressChange(have []Address, before Snapshot) (drop, put []Addr
 		return nil, nil
 	}
 	return drop, put
+}
+
+// addressesAfter are the addresses that somebody gave the device, with the
+// lifetimes that are left some time after the snapshot.
+func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
+	var list []Address
+	for _, a := range s.Addresses {
+		if a.madeByKernel() {
+			continue
+		}
+		if a, ok := a.after(elapsed); ok {
+			list = append(list, a)
+		}
+	}
+	return list
 }
 
 // renameHome gives the device its own name again. Where the host has given
@@ -271,12 +291,24 @@ func (m *Mover) renameHome(dev, before Snapshot) error {
 
 // setMAC puts the MAC back, on a device that the driver may want to be down.
 func (m *Mover) setMAC(dev Snapshot, mac MAC) error {
-	err := m.Host.SetMAC(dev.Identity.Index, mac)
+	return m.orDown(dev, func() error { return m.Host.SetMAC(dev.Identity.Index, mac) })
+}
+
+// setMaster makes the device a port. Bonds and teams want it to be down, and set
+// it up.
+func (m *Mover) setMaster(dev Snapshot, master int) error {
+	return m.orDown(dev, func() error { return m.Host.SetMaster(dev.Identity.Index, master) })
+}
+
+// orDown tries again with the device down, and leaves it so: it goes up with its
+// addresses.
+func (m *Mover) orDown(dev Snapshot, change func() error) error {
+	err := change()
 	if !errors.Is(err, ErrBusy) || !dev.Flags.Up {
 		return err
 	}
 	if err := m.Host.SetUp(dev.Identity.Index, false); err != nil {
 		return err
 	}
-	return errors.Join(m.Host.SetMAC(dev.Identity.Index, mac), m.Host.SetUp(dev.Identity.Index, true))
+	return change()
 }

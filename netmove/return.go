@@ -45,7 +45,12 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 			return fmt.Errorf("return %q: %w", before.Name, err)
 		}
 	}
-	if err := m.restore(dev, before); err != nil {
+	err = m.restore(dev, before)
+	var minor *MinorError
+	if err == nil || errors.As(err, &minor) {
+		err = minor.and(m.mend(before))
+	}
+	if err != nil {
 		return fmt.Errorf("%w: %w", ErrDiffers, err)
 	}
 	return nil

@@ -17,7 +17,7 @@ type Snapshot struct {
 	Name       string     `json:"name"`               // IFLA_IFNAME
 	Altnames   []string   `json:"altnames,omitempty"` // IFLA_ALT_IFNAME, in the kernel's order
 	Alias      string     `json:"alias,omitempty"`    // IFLA_IFALIAS, "" for none
-	MAC        MAC        `json:"mac,omitempty"`      // IFLA_ADDRESS, nil where the kind has none
+	MAC        MAC        `json:"mac,omitempty"`      // IFLA_ADDRESS, of a bond's port its own one; nil where the kind has none
 	MTU        int        `json:"mtu"`                // IFLA_MTU, bytes
 	MinMTU     int        `json:"minMTU,omitempty"`   // IFLA_MIN_MTU, bytes
 	MaxMTU     int        `json:"maxMTU,omitempty"`   // IFLA_MAX_MTU, bytes; 0: the driver names no limit
@@ -29,16 +29,20 @@ type Snapshot struct {
 	Options    []Option   `json:"options,omitempty"`
 	Entries    []Entry    `json:"entries,omitempty"`
 	Programs   []Program  `json:"programs,omitempty"`
-	Uppers     []Identity `json:"uppers,omitempty"` // devices of the namespace built on it, but its master
-	TakenAt    BootOffset `json:"takenAt"`          // when Addresses were read: their lifetimes count from here
+	Qdisc      string     `json:"-"`                // IFLA_QDISC, the kind of the root one
+	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
 	// Sysctls are the device's, by their names below /proc/sys/net without the
 	// device's, such as "ipv4/conf/arp_ignore".
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 
-	// Loss is the state of the device that a move loses and Return does not
-	// put back, such as LossQdisc. Like Role, it is for the decision only.
-	Loss []string `json:"-"`
+	// Uppers are the devices of the namespace that are built on it, but its master,
+	// with their addresses, entries and uppers.
+	Uppers []Snapshot `json:"uppers,omitempty"`
+
+	// Loss is what a move loses and Return does not put back. Like Role, it is
+	// for the decision only.
+	Loss []Loss `json:"-"`
 
 	// Role says what the device does for the node. It decides whether the
 	// device may move at all and is of no use after that, so the journal
@@ -54,8 +58,40 @@ func (s Snapshot) LeftDown() Snapshot {
 	return s
 }
 
-// LossQdisc is the loss of queueing disciplines and filters (tc(8)).
-const LossQdisc = "qdisc"
+// hasUpper reports whether that device is built on this one.
+func (s Snapshot) hasUpper(id Identity) bool {
+	return slices.ContainsFunc(s.Uppers, func(u Snapshot) bool { return u.Identity.Same(id) })
+}
+
+// Loss is state of the host's that is gone when the device moves.
+type Loss struct {
+	Kind LossKind
+	Text string // what it is, such as "tbf"
+}
+
+// String is both.
+func (l Loss) String() string { return fmt.Sprintf("%s (%s)", l.Kind, l.Text) }
+
+// Losses names them all.
+func Losses(list []Loss) string {
+	words := make([]string, len(list))
+	for i, l := range list {
+		words[i] = l.String()
+	}
+	return strings.Join(words, " and ")
+}
+
+// LossKind is what the node's owner calls a loss.
+type LossKind string
+
+// The losses there are.
+const (
+	LossQdisc  LossKind = "qdisc"  // queueing disciplines and filters, tc(8)
+	LossUppers LossKind = "uppers" // devices built on it that the kernel deletes, or that forget it
+)
+
+// LossKinds are all of them.
+func LossKinds() []LossKind { return []LossKind{LossQdisc, LossUppers} }
 
 // Identity tells a device from every other one, by facts that a pod with
 // NET_ADMIN cannot forge. Name, alias, altname, MAC and ifindex are hints: all

@@ -3,7 +3,6 @@ package netmove
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // ErrTainted means that the device is home, and that something of the pod's
@@ -21,7 +20,7 @@ func strip(pod Namespace, dev, before Snapshot) error {
 		return fmt.Errorf("look for devices on it: %w", err)
 	}
 	for _, u := range uppers {
-		if slices.ContainsFunc(before.Uppers, u.Identity.Same) {
+		if before.hasUpper(u.Identity) {
 			continue
 		}
 		if err := pod.Delete(u.Identity.Index); err != nil && !errors.Is(err, ErrNotFound) {

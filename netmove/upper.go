@@ -3,7 +3,6 @@ package netmove
 import (
 	"errors"
 	"fmt"
-	"slices"
 )
 
 // ErrStacked means that the device is home, and that a device is built on it
@@ -68,7 +67,7 @@ func (m *Mover) unstackFound(pod Namespace, dev, before Snapshot) (removed int, 
 	var errs []error
 	for _, u := range found {
 		switch {
-		case u.Elder, slices.ContainsFunc(before.Uppers, u.Identity.Same):
+		case u.Elder, before.hasUpper(u.Identity):
 			continue
 		case u.Identity.Inode == 0 && u.Shared:
 			errs = append(errs, fmt.Errorf("%w: %q, in a namespace that nobody is in", ErrStacked, u.Name))

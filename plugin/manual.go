@@ -107,7 +107,7 @@ func (p *Plugin) beginMove(m Move, netns netmove.Namespace) (*journal.Record, er
 func (p *Plugin) allowMove(dev netmove.Snapshot) error {
 	err := p.config.Load().AllowMove(dev)
 	if err == nil && len(dev.Loss) > 0 {
-		err = fmt.Errorf("device %q has %s state that would be lost", dev.Name, strings.Join(dev.Loss, " and "))
+		err = fmt.Errorf("device %q has what would be lost, %s", dev.Name, netmove.Losses(dev.Loss))
 	}
 	if err != nil {
 		return fmt.Errorf("%w (unless it is forced: --force)", err)

@@ -62,7 +62,11 @@ func (ns *Namespace) SetGroup(index, group int) error {
 
 // SetMaster makes the device a port of the device with index master, 0 of none.
 func (ns *Namespace) SetMaster(index, master int) error {
-	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
+	err := ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_MASTER, nl.Uint32Attr(uint32(master))))
+	if master != 0 && is(err, unix.EPERM) { // bond_enslave, of a device that is up
+		return fmt.Errorf("%w: %w", netmove.ErrBusy, err)
+	}
+	return busy(err)
 }
 
 // SetFlags sets every flag but Up.

@@ -24,6 +24,7 @@ func tables() map[netmove.Table]table {
 	return map[netmove.Table]table{
 		netmove.TableVLAN:     {(*Namespace).vlans, (*Namespace).putVLAN},
 		netmove.TableFDB:      {(*Namespace).fdb, (*Namespace).putNeighbor},
+		netmove.TableQdisc:    {(*Namespace).qdiscs, (*Namespace).putQdisc},
 		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop},
 		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute},
 		netmove.TableNeighbor: {(*Namespace).neighbors, (*Namespace).putNeighbor},

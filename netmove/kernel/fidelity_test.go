@@ -12,11 +12,20 @@ import (
 // batch runs ip(8) for each line of a script.
 func batch(t *testing.T, ns *nstest.NS, script string) {
 	t.Helper()
+	for _, args := range lines(script) {
+		ns.IP(t, args)
+	}
+}
+
+// lines are those of a script that are not empty.
+func lines(script string) []string {
+	var list []string
 	for line := range strings.Lines(script) {
 		if line = strings.TrimSpace(line); line != "" {
-			ns.IP(t, line)
+			list = append(list, line)
 		}
 	}
+	return list
 }
 
 // shell runs a script in the namespace.
@@ -28,18 +37,28 @@ func shell(t *testing.T, ns *nstest.NS, script string) {
 }
 
 // sameDump compares the device with what it was, once the kernel has made what
-// it makes by itself when a device comes up.
+// it makes by itself when a device comes up: some of it waits for a carrier.
 func sameDump(t *testing.T, ns *nstest.NS, dev, want string) {
 	t.Helper()
-	sameText(t, "the device", want, settled(t, ns, dev))
+	const patience, pause = 30 * time.Second, 100 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+		dump := ns.Dump(t, dev)
+		if dump == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			sameText(t, "the device", want, dump)
+			return
+		}
+	}
 }
 
-// settled is the dump of a device that the kernel is done with: the detection of
-// duplicate addresses takes it a second or two.
+// settled is the dump of a device that the kernel is done with: a carrier and the
+// detection of duplicate addresses take it a second or more.
 func settled(t *testing.T, ns *nstest.NS, dev string) string {
 	t.Helper()
 	last := ""
-	for range 50 {
+	for range 100 {
 		dump := ns.Dump(t, dev)
 		if dump == last && !strings.Contains(dump, "tentative") {
 			return dump
@@ -116,7 +135,7 @@ const hostile = `
 	bridge fdb add 02:00:00:00:00:67 dev net1
 	ethtool -K net1 tso off gro on tx off
 	ip link set net1 arp off multicast off
-	ip link set net1 name theirs1
+	ip link set net1 name theirs1 || { ip link set net1 down; ip link set net1 name theirs1; ip link set theirs1 up; } # before Linux 6.2
 	for d in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh; do
 		for f in /proc/sys/net/$d/theirs1/*; do
 			read -r v <$f 2>/dev/null && echo $((v + 1)) 2>/dev/null >$f || true
@@ -183,9 +202,41 @@ func (n *node) returnsExactly(t *testing.T, dev string) {
 	if d := plan[0].Differences; len(d) > 0 {
 		t.Errorf("in the pod: %v", d)
 	}
-	shell(t, n.pod, hostile)
+	if out, err := n.pod.Command("sh", "-c", hostile).CombinedOutput(); !strings.Contains(n.pod.IP(t, "-o link"), "theirs1") {
+		t.Errorf("the pod could not do its worst: %v: %s", err, out)
+	}
 	n.giveBack(t, plan)
 	sameDump(t, n.host, dev, before)
+}
+
+// Simple queueing disciplines are put back.
+func TestReturnQdisc(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{
+		"pfifo limit 77", "bfifo limit 30000", "handle 5: pfifo_fast",
+		"fq limit 5000 flow_limit 50 maxrate 1gbit", "fq_codel limit 500 flows 512 noecn", "codel target 7ms",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.veth(t, "eth1")
+			n.host.IP(t, "link set eth1 up")
+			qdisc := strings.TrimPrefix(kind, "handle 5: ")
+			if name, _, _ := strings.Cut(qdisc, " "); !hasQdisc(t, n.pod, name) {
+				nstest.Unavailable(t, "kinds", "queueing discipline "+name)
+			}
+			tc(t, n.host, "qdisc add dev eth1 root "+kind)
+			n.returnsExactly(t, "eth1")
+		})
+	}
+}
+
+// hasQdisc reports whether this kernel has such a discipline.
+func hasQdisc(t *testing.T, ns *nstest.NS, name string) bool {
+	t.Helper()
+	ns.IP(t, "link add q0 type ifb")
+	defer ns.IP(t, "link del q0")
+	return ns.Command("tc", "qdisc", "add", "dev", "q0", "root", name).Run() == nil
 }
 
 // What goes along into a pod, and what does not.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -21,9 +22,10 @@ const (
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Snapshot
-	lower        int  // IFLA_LINK, 0 for none
-	lowerForeign bool // IFLA_LINK_NETNSID: lower is an index of another namespace
-	lowerNetns   int  // the id of that
+	lower        int         // IFLA_LINK, 0 for none
+	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
+	lowerNetns   int         // the id of that
+	ownMAC       netmove.MAC // of a bond's port
 	xdp          []netmove.Program
 }
 
@@ -71,6 +73,18 @@ func ifInfo(index int) *nl.IfInfomsg {
 	return &nl.IfInfomsg{IfInfomsg: unix.IfInfomsg{Family: unix.AF_UNSPEC, Index: int32(index)}}
 }
 
+// outlivesMove reports whether devices of that kind are left as they are when the one
+// that they are built on moves (dev_change_net_namespace tells it to the drivers as
+// NETDEV_UNREGISTER). vxlan, macsec, hsr and others delete theirs, or let go.
+func outlivesMove(kind string) bool {
+	return slices.Contains([]string{"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"}, kind)
+}
+
+// takesBack reports whether a master of that kind takes a port by IFLA_MASTER.
+func takesBack(kind string) bool {
+	return slices.Contains([]string{"bridge", "bond", "team", "vrf"}, kind)
+}
+
 func parseLink(msg []byte) (link, error) {
 	if len(msg) < unix.SizeofIfInfomsg {
 		return link{}, errors.New("short RTM_NEWLINK")
@@ -87,6 +101,9 @@ func parseLink(msg []byte) (link, error) {
 		if err := l.set(a); err != nil {
 			return link{}, err
 		}
+	}
+	if l.ownMAC != nil {
+		l.MAC = l.ownMAC
 	}
 	l.Role.Immovable = l.Role.Immovable || boundToNamespace(l.Identity.Kind)
 	l.Role.ForeignPeer = isPair(l.Identity.Kind) && l.lowerForeign
@@ -108,6 +125,8 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 		l.MinMTU = int(u32(a.Value))
 	case unix.IFLA_MAX_MTU:
 		l.MaxMTU = int(u32(a.Value))
+	case unix.IFLA_QDISC:
+		l.Qdisc = unix.ByteSliceToString(a.Value)
 	case unix.IFLA_TXQLEN:
 		l.TxQueueLen = int(u32(a.Value))
 	case unix.IFLA_GROUP:

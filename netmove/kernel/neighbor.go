@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"golang.org/x/sys/unix"
@@ -79,10 +80,40 @@ func staticFDB(msg message, own netmove.MAC) bool {
 	if len(mac) == 0 || own.Equal(mac) || msg.fixed[ndmFlags]&unix.NTF_EXT_LEARNED != 0 {
 		return false
 	}
-	if mac[0]&1 != 0 && msg.fixed[ndmFlags]&unix.NTF_SELF != 0 {
+	if isGroup(msg) && !ofVLANs(mac) {
 		return false
 	}
 	return binary.NativeEndian.Uint16(msg.fixed[ndmState:])&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0
+}
+
+// isGroup reports whether an entry is a multicast address that the device listens to.
+func isGroup(msg message) bool {
+	mac := msg.attribute(unix.NDA_LLADDR)
+	return len(mac) > 0 && mac[0]&1 != 0 && msg.fixed[ndmFlags]&unix.NTF_SELF != 0
+}
+
+// ofVLANs tells the addresses that the kernel listens to for the VLANs on a device
+// as long as there is one (GVRP and MVRP, IEEE 802.1Q), and not again after a move.
+func ofVLANs(mac netmove.MAC) bool {
+	return slices.Contains([]string{"01:80:c2:00:00:20", "01:80:c2:00:00:21"}, mac.String())
+}
+
+// Groups reads the multicast addresses that the device listens to.
+func (ns *Namespace) Groups(index int) ([]netmove.Entry, error) {
+	msgs, err := ns.neighborDump(unix.AF_BRIDGE, 0, index)
+	if is(err, unix.EOPNOTSUPP) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("multicast addresses of ifindex %d: %w", index, classify(err))
+	}
+	var list []netmove.Entry
+	for _, msg := range msgs {
+		if int(u32(msg.fixed[ndmIfindex:])) == index && isGroup(msg) {
+			list = append(list, neighborEntry(netmove.TableFDB, msg))
+		}
+	}
+	return list, nil
 }
 
 // neighborDump asks for neighbors, filtered by the kernel (ndm_ifindex, and

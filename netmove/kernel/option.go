@@ -17,7 +17,7 @@ import (
 // the effect of making one, also on a device that is down.
 func inet6Options() [2]linkOption {
 	return [...]linkOption{
-		{unix.IFLA_INET6_ADDR_GEN_MODE, "addrgenmode"},
+		{unix.IFLA_INET6_ADDR_GEN_MODE, netmove.AddrGenMode},
 		{unix.IFLA_INET6_TOKEN, "token"}, // ip-token(8)
 	}
 }
@@ -81,10 +81,23 @@ func (l *link) setInfo(info []byte) error {
 	}
 	l.Identity.Kind = unix.ByteSliceToString(msg.attribute(unix.IFLA_INFO_KIND))
 	master := unix.ByteSliceToString(msg.attribute(unix.IFLA_INFO_SLAVE_KIND))
+	if master == "bond" {
+		if err := l.setOwnMAC(msg.attribute(unix.IFLA_INFO_SLAVE_DATA)); err != nil {
+			return err
+		}
+	}
 	if err := l.addOptions(l.Identity.Kind, msg.attribute(unix.IFLA_INFO_DATA)); err != nil {
 		return err
 	}
 	return l.addOptions(master+slaveSuffix, msg.attribute(unix.IFLA_INFO_SLAVE_DATA))
+}
+
+// setOwnMAC takes over the MAC that the bond gives its port back when that leaves
+// it; as long as it is a port it has the bond's.
+func (l *link) setOwnMAC(port []byte) error {
+	msg, err := parseMessage(port, 0)
+	l.ownMAC = msg.attribute(unix.IFLA_BOND_SLAVE_PERM_HWADDR)
+	return err
 }
 
 func (l *link) addOptions(kind string, data []byte) error {

@@ -23,34 +23,24 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	if l.Snapshot, err = ns.State(l.Snapshot); err != nil {
 		return netmove.Snapshot{}, err
 	}
-	above, err := ns.Uppers(l.Identity.Index)
-	if err != nil {
+	if l.Uppers, err = ns.uppersWithState(l.Identity.Index); err != nil {
 		return netmove.Snapshot{}, err
-	}
-	for _, u := range above {
-		l.Uppers = append(l.Uppers, u.Identity)
 	}
 	// What cannot be seen does not forbid the attach: it is the host's own.
 	if l.Programs, err = ns.programs(l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
 		return netmove.Snapshot{}, err
 	}
-	if l.Loss, err = ns.loss(l.Identity.Index); err != nil {
-		return netmove.Snapshot{}, err
-	}
 	if err := ns.readRole(&l, dir); err != nil {
 		return netmove.Snapshot{}, err
 	}
-	return l.Snapshot, nil
+	l.Loss, err = ns.loss(l.Snapshot)
+	return l.Snapshot, err
 }
 
 // State reads of a device what RTM_GETLINK does not tell.
 func (ns *Namespace) State(dev netmove.Snapshot) (netmove.Snapshot, error) {
-	var err error
-	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
-		return dev, err
-	}
-	dev.TakenAt = Linux{}.Now()
-	if dev.Entries, err = ns.entries(dev); err != nil {
+	dev, err := ns.withTables(dev)
+	if err != nil {
 		return dev, err
 	}
 	if dev.Sysctls, err = ns.sysctls(dev.Name); err != nil {
@@ -59,6 +49,16 @@ func (ns *Namespace) State(dev netmove.Snapshot) (netmove.Snapshot, error) {
 	options, err := ns.ethtoolOptions(dev)
 	read := slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool { return strings.HasPrefix(o.Name, ethtoolPrefix) })
 	dev.Options = append(read, options...)
+	return dev, err
+}
+
+// withTables reads the device's addresses and entries.
+func (ns *Namespace) withTables(dev netmove.Snapshot) (_ netmove.Snapshot, err error) {
+	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
+		return dev, err
+	}
+	dev.TakenAt = Linux{}.Now()
+	dev.Entries, err = ns.entries(dev)
 	return dev, err
 }
 
@@ -154,6 +154,9 @@ func (ns *Namespace) hasInode(name string, want uint64) (bool, error) {
 	dir, err := ns.sysfs.device(name)
 	if errors.Is(err, netmove.ErrNotFound) {
 		return false, errRaced
+	}
+	if errors.Is(err, errNoDevice) {
+		return false, nil
 	}
 	if err != nil {
 		return false, err

@@ -88,12 +88,13 @@ func TestRoleOfKinds(t *testing.T) {
 // Queueing disciplines that somebody set do not survive a move.
 func TestLoss(t *testing.T) {
 	t.Parallel()
-	for cmd, want := range map[string][]string{
+	for cmd, want := range map[string][]netmove.Loss{
 		"": nil,
-		"qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms": {netmove.LossQdisc},
-		"qdisc add dev eth1 root pfifo":                                 {netmove.LossQdisc},
-		"qdisc add dev eth1 clsact":                                     {netmove.LossQdisc},
-		"qdisc add dev eth1 ingress":                                    {netmove.LossQdisc},
+		"qdisc add dev eth1 root tbf rate 1mbit burst 10k latency 50ms": {{Kind: netmove.LossQdisc, Text: "tbf"}},
+		"qdisc add dev eth1 root pfifo":                                 nil,
+		"qdisc add dev eth1 root handle 5: htb":                         {{Kind: netmove.LossQdisc, Text: "htb"}},
+		"qdisc add dev eth1 clsact":                                     {{Kind: netmove.LossQdisc, Text: "clsact"}},
+		"qdisc add dev eth1 ingress":                                    {{Kind: netmove.LossQdisc, Text: "ingress"}},
 		"qdisc add dev eth2 ingress":                                    nil,
 	} {
 		t.Run(cmd, func(t *testing.T) {
@@ -108,10 +109,34 @@ func TestLoss(t *testing.T) {
 			}
 			s, err := open(t, host).Snapshot("eth1")
 			if err != nil || !slices.Equal(s.Loss, want) {
-				t.Errorf("loss is %q, %v, want %q", s.Loss, err, want)
+				t.Errorf("loss is %v, %v, want %v", s.Loss, err, want)
 			}
 		})
 	}
+}
+
+// Some devices do not outlive a move of the one that they are built on.
+func TestLossOfUppers(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	n.host.IP(t, "link set eth1 up")
+	n.host.IP(t, "link add link eth1 name mac1 type macvlan")
+	want := func(loss ...netmove.Loss) {
+		t.Helper()
+		s, err := n.hostNS.Snapshot("eth1")
+		if err != nil || !slices.Equal(s.Loss, loss) {
+			t.Errorf("loss is %v, %v, want %v", s.Loss, err, loss)
+		}
+	}
+	want()
+	n.host.IP(t, "link add vx1 type vxlan id 5 dstport 4789 dev eth1")
+	want(netmove.Loss{Kind: netmove.LossUppers, Text: `vx1, of kind "vxlan", is built on it`})
+	n.giveBack(t, n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"}))
+	if out, err := n.host.TryIP("link show vx1"); err == nil {
+		t.Errorf("the kernel has not deleted it: allow it?\n%s", out)
+	}
+	want()
 }
 
 // tc runs tc(8), unless this kernel lacks the discipline.

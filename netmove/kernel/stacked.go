@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -36,6 +37,24 @@ func (ns *Namespace) Uppers(index int) ([]netmove.Snapshot, error) {
 		}
 		if upper.Identity.Index != l.Master.Index {
 			list = append(list, upper)
+		}
+	}
+	return list, nil
+}
+
+// uppersWithState reads the devices that are built on one, and on those, with
+// what they lose when that goes down.
+func (ns *Namespace) uppersWithState(index int) ([]netmove.Snapshot, error) {
+	list, err := ns.Uppers(index)
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range list {
+		if list[i], err = ns.withTables(u); err != nil {
+			return nil, fmt.Errorf("%q, which is built on it: %w", u.Name, err)
+		}
+		if list[i].Uppers, err = ns.uppersWithState(u.Identity.Index); err != nil {
+			return nil, err
 		}
 	}
 	return list, nil

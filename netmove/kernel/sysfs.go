@@ -51,11 +51,18 @@ func (s sysfs) device(name string) (*os.File, error) {
 	if errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
 	}
+	if errors.Is(err, unix.ENOTDIR) {
+		return nil, fmt.Errorf("device %q: %w", name, errNoDevice)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("sysfs folder of %q: %w", name, err)
 	}
 	return os.NewFile(uintptr(fd), p), nil
 }
+
+// errNoDevice means that the name is that of a file among the devices' folders:
+// drivers have files there, such as bonding_masters.
+var errNoDevice = errors.New("no device")
 
 // allDevices is the folder of every device of the namespace.
 const allDevices = "class/net"

@@ -114,13 +114,18 @@ func (ns *Namespace) Snapshot(name string) (s netmove.Snapshot, err error) {
 			return fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
 		}
 		s = ns.copyOf(d)
+		s.Uppers = ns.snapshotsOn(d)
 		return nil
 	})
 	return s, err
 }
 
 // Link reads a device by name.
-func (ns *Namespace) Link(name string) (netmove.Snapshot, error) { return ns.Snapshot(name) }
+func (ns *Namespace) Link(name string) (netmove.Snapshot, error) {
+	s, err := ns.Snapshot(name)
+	s.Uppers = nil
+	return s, err
+}
 
 // Locate reads a device by identity.
 func (ns *Namespace) Locate(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
@@ -197,7 +202,8 @@ func (ns *Namespace) transfer(d *netmove.Snapshot, target *Namespace, newIndex i
 		d.Identity.Index = target.freeIndex()
 	}
 	d.Identity.Netns = target.cookie
-	d.Flags.Up, d.Addresses, d.Master = false, nil, netmove.Identity{}
+	ns.world.raise(d, false)
+	d.Addresses, d.Master = nil, netmove.Identity{}
 	leave(d)
 	target.devices[d.Identity.Index] = d
 }
@@ -256,6 +262,9 @@ func (ns *Namespace) DropAltname(index int, name string) error {
 func (ns *Namespace) SetMTU(index, mtu int) error {
 	return ns.change(index, func(d *netmove.Snapshot) error {
 		d.MTU = mtu
+		for _, u := range ns.world.on(d) {
+			u.MTU = min(u.MTU, mtu)
+		}
 		if mtu < 1280 {
 			d.Addresses = slices.DeleteFunc(d.Addresses, netmove.Address.IsIPv6)
 		}
@@ -299,12 +308,7 @@ func (ns *Namespace) SetFlags(index int, flags netmove.LinkFlags) error {
 
 // SetUp sets the device up or down; down flushes IPv6.
 func (ns *Namespace) SetUp(index int, up bool) error {
-	return ns.set(index, func(d *netmove.Snapshot) {
-		d.Flags.Up = up
-		if !up {
-			d.Addresses = slices.DeleteFunc(d.Addresses, netmove.Address.IsIPv6)
-		}
-	})
+	return ns.set(index, func(d *netmove.Snapshot) { ns.world.raise(d, up) })
 }
 
 func (ns *Namespace) set(index int, f func(*netmove.Snapshot)) error {

@@ -72,3 +72,8 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
 	return ns.set(index, func(d *netmove.Snapshot) { d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), e.Same) })
 }
+
+// Groups is empty: here nothing is received.
+func (ns *Namespace) Groups(index int) ([]netmove.Entry, error) {
+	return nil, ns.set(index, func(*netmove.Snapshot) {})
+}

@@ -66,6 +66,42 @@ func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
 	return list, err
 }
 
+// snapshotsOn are the devices of the namespace that are built on the device.
+func (ns *Namespace) snapshotsOn(d *netmove.Snapshot) (list []netmove.Snapshot) {
+	for _, u := range ns.on(d.Identity.Inode) {
+		s := ns.copyOf(u)
+		s.Uppers = ns.snapshotsOn(u)
+		list = append(list, s)
+	}
+	return list
+}
+
+// on is what of all devices is built on the device.
+func (w *World) on(d *netmove.Snapshot) (list []*netmove.Snapshot) {
+	for _, ns := range w.namespaces {
+		list = append(list, ns.on(d.Identity.Inode)...)
+	}
+	return list
+}
+
+// raise sets a device up or down, and VLANs on it, too (vlan_device_event). Down
+// costs IPv6 addresses, and a VLAN its routes.
+func (w *World) raise(d *netmove.Snapshot, up bool) {
+	if d.Flags.Up == up {
+		return
+	}
+	d.Flags.Up = up
+	if !up {
+		d.Addresses = slices.DeleteFunc(slices.Clone(d.Addresses), netmove.Address.IsIPv6)
+	}
+	for _, u := range w.on(d) {
+		if u.Identity.Kind == "vlan" {
+			w.raise(u, up)
+			u.Entries = nil
+		}
+	}
+}
+
 // on is what of the namespace's devices is built on the one with that inode.
 func (ns *Namespace) on(inode uint64) (list []*netmove.Snapshot) {
 	for _, index := range slices.Sorted(maps.Keys(ns.devices)) {

@@ -18,9 +18,11 @@ ip -4 neigh show dev $1 nud permanent
 ip -6 neigh show dev $1 nud permanent
 ip neigh show proxy dev $1
 ip token show dev $1
-bridge fdb show dev $1 | sort
+bridge fdb show dev $1 | grep -E 'permanent|static|self' | sort # the others are learned
 bridge -d link show dev $1
 bridge vlan show dev $1
+tc qdisc show dev $1
+tc filter show dev $1
 ip rule
 ip -6 rule
 for f in k l g c a; do ethtool -$f $1; done 2>/dev/null

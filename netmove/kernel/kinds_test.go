@@ -1,0 +1,96 @@
+package kernel_test
+
+import (
+	"errors"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// Every kind of device returns as it was. Those that this kernel lacks are made
+// in a virtual machine, see tests/vm.
+func TestKinds(t *testing.T) {
+	t.Parallel()
+	const low = "link add low type veth peer name far\nlink set far up\nlink set low up\n"
+	for kind, script := range map[string]string{
+		"veth":      "link add eth1 type veth peer name far\nlink set far up",
+		"dummy":     "link add eth1 type dummy",
+		"ifb":       "link add eth1 type ifb",
+		"macvlan":   low + "link add link low name eth1 type macvlan mode private",
+		"macvtap":   low + "link add link low name eth1 type macvtap mode bridge",
+		"ipvlan":    low + "link add link low name eth1 type ipvlan mode l3",
+		"vlan":      low + "link add link low name eth1 type vlan id 5 ingress-qos-map 1:2",
+		"macsec":    low + "link add link low name eth1 type macsec",
+		"vxlan":     "link add eth1 type vxlan id 5 dstport 4789 remote 192.0.2.9",
+		"geneve":    "link add eth1 type geneve id 5 remote 192.0.2.9",
+		"gretap":    "link add eth1 type gretap remote 192.0.2.9 local 192.0.2.8",
+		"ipip":      "link add eth1 type ipip remote 192.0.2.9 local 192.0.2.8",
+		"sit":       "link add eth1 type sit remote 192.0.2.9 local 192.0.2.8",
+		"tap":       "tuntap add eth1 mode tap",
+		"tun":       "tuntap add eth1 mode tun",
+		"wireguard": "link add eth1 type wireguard",
+		"vcan":      "link add eth1 type vcan",
+		"vxcan":     "link add eth1 type vxcan peer name far",
+		"nlmon":     "link add eth1 type nlmon",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.makeOr(t, kind, script)
+			n.host.IP(t, "link set eth1 up")
+			n.returnsExactly(t, "eth1")
+		})
+	}
+}
+
+// Ports return to their master.
+func TestPorts(t *testing.T) {
+	t.Parallel()
+	const port = "\nlink add eth1 type veth peer name far\nlink set far up\nlink set eth1 master m0\nlink set eth1 up"
+	for kind, script := range map[string]string{
+		"bridge": "link add m0 type bridge",
+		"bond":   "link add m0 type bond mode active-backup",
+		"team":   "link add m0 type team",
+		"vrf":    "link add m0 type vrf table 10",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.makeOr(t, kind, script+"\nlink set m0 up"+port)
+			n.returnsExactly(t, "eth1")
+		})
+	}
+}
+
+// What the kernel binds to its namespace is refused before anything is touched.
+func TestBoundKinds(t *testing.T) {
+	t.Parallel()
+	for kind, script := range map[string]string{
+		"bridge": "link add eth1 type bridge",
+		"bond":   "link add eth1 type bond",
+		"team":   "link add eth1 type team",
+		"vrf":    "link add eth1 type vrf table 10",
+	} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.makeOr(t, kind, script)
+			before := n.host.Dump(t, "eth1")
+			if _, err := n.plan(netmove.Request{Device: "eth1"}); !errors.Is(err, netmove.ErrImmovable) {
+				t.Errorf("error is %v, want %v", err, netmove.ErrImmovable)
+			}
+			sameText(t, "the device", before, n.host.Dump(t, "eth1"))
+		})
+	}
+}
+
+// makeOr makes a device of a kind that this kernel may lack.
+func (n *node) makeOr(t *testing.T, kind, script string) {
+	t.Helper()
+	for _, args := range lines(script) {
+		if out, err := n.host.TryIP(args); err != nil {
+			nstest.Unavailable(t, "kinds", kind+": "+out)
+		}
+	}
+}

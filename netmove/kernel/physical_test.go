@@ -1,0 +1,185 @@
+package kernel_test
+
+import (
+	"errors"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// nics are physical NICs of the virtual machine, one of each driver.
+func nics() []string { return []string{"eth0", "eth2"} }
+
+// newMachine is a node whose host is the machine itself: the kernel brings
+// hardware home to the first namespace only. Tests of it do not run in
+// parallel. The pod is one that ends with end.
+func newMachine(t *testing.T) (n *node, end func()) {
+	t.Helper()
+	if os.Getenv("NRI_NETDEV_VM") == "" {
+		nstest.Unavailable(t, "nic", "physical NICs are in the virtual machine of tests/vm only")
+	}
+	n = &node{host: nstest.At("/proc/1/ns/net"), pod: nstest.New(t)}
+	n.hostNS = open(t, n.host)
+	var err error
+	if n.podNS, err = (kernel.Linux{}).Open(n.pod.Path()); err != nil {
+		t.Fatal(err)
+	}
+	n.mover = &netmove.Mover{Kernel: kernel.Linux{}, Host: n.hostNS, Log: slog.New(slog.DiscardHandler)}
+	over := false
+	end = func() {
+		if !over {
+			over = true
+			if err := n.podNS.Close(); err != nil {
+				t.Error(err)
+			}
+			n.pod.Remove(t)
+		}
+	}
+	t.Cleanup(end)
+	return n, end
+}
+
+// dress gives a NIC what a host gives it.
+func (n *node) dress(t *testing.T, dev string) {
+	t.Helper()
+	shell(t, n.host, strings.ReplaceAll(`
+		ip link set $d alias rack-3 txqueuelen 77
+		ip link property add dev $d altname alt-$d
+		sysctl -qw net.ipv4.conf.$d.arp_ignore=1
+		ip link set $d up
+		until grep -q 1 /sys/class/net/$d/carrier; do sleep 0.1; done
+		ip addr add 192.0.2.1/24 dev $d
+		ip addr add 2001:db8::1/64 dev $d
+		ip route add 10.1.0.0/16 via 192.0.2.254`, "$d", dev))
+	t.Cleanup(func() {
+		shell(t, n.host, strings.ReplaceAll(`
+			ip link set $d down
+			ip addr flush dev $d
+			ip link property del dev $d altname alt-$d`, "$d", dev))
+	})
+}
+
+func TestPhysical(t *testing.T) {
+	for _, dev := range nics() {
+		t.Run(dev, func(t *testing.T) {
+			n, _ := newMachine(t)
+			n.dress(t, dev)
+			n.returnsExactly(t, dev)
+		})
+	}
+}
+
+// The pod's namespace dies, with nobody holding it: the kernel brings the NIC
+// home under the pod's name, or as dev<N>, with what the pod gave it.
+func TestPhysicalBroughtHomeByTheKernel(t *testing.T) {
+	for _, dev := range nics() {
+		t.Run(dev, func(t *testing.T) {
+			n, end := newMachine(t)
+			n.broughtHome(t, end, dev, "theirs1")
+		})
+	}
+	t.Run("the name is taken", func(t *testing.T) {
+		n, end := newMachine(t)
+		n.host.IP(t, "link add theirs1 type dummy")
+		t.Cleanup(func() { n.host.IP(t, "link del theirs1") })
+		n.broughtHome(t, end, "eth1", "dev")
+	})
+}
+
+// broughtHome expects the device under a name that begins with name.
+func (n *node) broughtHome(t *testing.T, end func(), dev, name string) {
+	t.Helper()
+	n.dress(t, dev)
+	before := settled(t, n.host, dev)
+	plan := n.attach(t, netmove.Request{Device: dev, PodName: "net1"})
+	shell(t, n.pod, "ip link set net1 down; ip link set net1 name theirs1 mtu 1300 address 02:66:66:66:66:66 alias theirs; ip link set theirs1 up")
+	end()
+	id := plan[0].Before.Identity
+	home := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Locate(id, id.Index) })
+	if home.MTU != 1300 || !strings.HasPrefix(home.Name, name) {
+		t.Errorf("%s is home as %q with MTU %d", dev, home.Name, home.MTU)
+	}
+	if err := n.mover.Return(nil, &plan[0]); err != nil {
+		t.Error(err)
+	}
+	sameDump(t, n.host, dev, before)
+}
+
+// eventually looks for a device until it is there.
+func eventually(t *testing.T, look func() (netmove.Snapshot, error)) netmove.Snapshot {
+	t.Helper()
+	const patience, pause = 10 * time.Second, 20 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
+		dev, err := look()
+		if err == nil {
+			return dev
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Frames pass between a NIC in a pod and one of the host's, over the wire.
+func TestPhysicalTraffic(t *testing.T) {
+	n, _ := newMachine(t)
+	n.dress(t, "eth0")
+	shell(t, n.host, "ip link set eth1 up; until grep -q 1 /sys/class/net/eth1/carrier; do sleep 0.1; done; ip addr add 192.0.2.2/24 dev eth1; ip addr add 2001:db8::2/64 dev eth1 nodad")
+	t.Cleanup(func() { shell(t, n.host, "ip addr flush dev eth1; ip link set eth1 down") })
+	plan := n.attach(t, netmove.Request{Device: "eth0", PodName: "net1"})
+	for _, to := range []string{"192.0.2.2", "2001:db8::2"} {
+		if out, err := n.pod.Command("ping", "-c1", "-w10", to).CombinedOutput(); err != nil {
+			t.Errorf("ping from the pod: %v: %s", err, out)
+		}
+	}
+	n.giveBack(t, plan)
+}
+
+// The driver lets go of the NIC while a pod has it: it is lost, and comes back as
+// another device.
+func TestPhysicalUnbound(t *testing.T) {
+	n, _ := newMachine(t)
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	id := plan[0].Before.Identity
+	driver := filepath.Join("/sys/bus", id.Bus, "drivers", id.Driver)
+	write := func(file string) {
+		if err := os.WriteFile(filepath.Join(driver, file), []byte(id.Parent), 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("unbind")
+	if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrLost) {
+		t.Errorf("error is %v, want %v", err, netmove.ErrLost)
+	}
+	write("bind")
+	anew := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Snapshot("eth1") })
+	if anew.Identity.Parent != id.Parent || anew.Identity.Same(id) {
+		t.Errorf("the NIC is back as %+v", anew.Identity)
+	}
+}
+
+// Devices of the host's on a NIC work again when that is home.
+func TestPhysicalWithUppers(t *testing.T) {
+	for kind, options := range map[string]string{"vlan": "id 5", "macvlan": "mode bridge"} {
+		t.Run(kind, func(t *testing.T) {
+			n, _ := newMachine(t)
+			n.dress(t, "eth0")
+			shell(t, n.host, "ip link add link eth0 name up0 type "+kind+" "+options+`
+				ip link set up0 up
+				ip addr add 198.51.100.1/24 dev up0
+				ip addr add 2001:db8:5::1/64 dev up0
+				ip route add 10.5.0.0/16 via 198.51.100.9`)
+			t.Cleanup(func() { n.host.IP(t, "link del up0") })
+			before := settled(t, n.host, "up0")
+			n.returnsExactly(t, "eth0")
+			sameDump(t, n.host, "up0", before)
+		})
+	}
+}
