@@ -62,10 +62,9 @@ func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
 	}
 	steps := m.mendSteps(dev, want, up)
 	for _, g := range missing(wants, has) {
-		if !up || !dev.Flags.Up {
-			break
+		if up && dev.Flags.Up {
+			steps.addMinor("", func() error { return m.Host.PutEntry(below.Identity.Index, g) }, "listen to %s", g.Text)
 		}
-		steps.addMinor("", func() error { return m.Host.PutEntry(below.Identity.Index, g) }, "listen to %s", g.Text)
 	}
 	for i := range steps {
 		steps[i].what, steps[i].attribute, steps[i].minor = want.Name+": "+steps[i].what, "uppers", true

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"fmt"
+	"strings"
 )
 
 // Option is one attribute of a device, or of its place in its master, that
@@ -18,12 +19,13 @@ type Option struct {
 	Value RawValue `json:"value"` // as the kernel has it
 }
 
+// ofLink reports whether it can be set whatever the device is, and does not depend
+// on sysctls as the token does.
+func (o Option) ofLink() bool { return !strings.Contains(o.Name, ".") && o.Name != "token" }
+
 // PortOption is what the name of an option contains that is the device's as a
 // port of its master.
 const PortOption = "_slave."
-
-// AddrGenMode is the name of the option that says how the kernel makes IPv6 addresses.
-const AddrGenMode = "addrgenmode"
 
 // RawValue is a value in the kernel's binary form, as text in hexadecimal.
 type RawValue []byte

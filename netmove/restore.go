@@ -166,9 +166,9 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 	flags, have := want.Flags, dev.Flags
 	flags.Up, have.Up = false, false
 	t.add(flags != have, "flags", func() error { return host.SetFlags(index, want.Flags) }, "set flags")
-	// What an address is made by when a team sets its new port up.
+	// A team sets its new port up, which makes an IPv6 address then, or does not.
 	for _, o := range differing(want.Options, dev.Options) {
-		if o.Name == AddrGenMode {
+		if o.ofLink() {
 			t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s to %s", o.Name, o.Value)
 		}
 	}

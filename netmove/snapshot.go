@@ -29,7 +29,7 @@ type Snapshot struct {
 	Options    []Option   `json:"options,omitempty"`
 	Entries    []Entry    `json:"entries,omitempty"`
 	Programs   []Program  `json:"programs,omitempty"`
-	Qdisc      string     `json:"-"`                // IFLA_QDISC, the kind of the root one
+	Qdisc      string     `json:"-"`       // IFLA_QDISC, the kind of the root one
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
 	// Sysctls are the device's, by their names below /proc/sys/net without the

@@ -17,7 +17,7 @@ import (
 // the effect of making one, also on a device that is down.
 func inet6Options() [2]linkOption {
 	return [...]linkOption{
-		{unix.IFLA_INET6_ADDR_GEN_MODE, netmove.AddrGenMode},
+		{unix.IFLA_INET6_ADDR_GEN_MODE, "addrgenmode"},
 		{unix.IFLA_INET6_TOKEN, "token"}, // ip-token(8)
 	}
 }

@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -165,20 +166,23 @@ func TestPhysicalUnbound(t *testing.T) {
 	}
 }
 
-// Devices of the host's on a NIC work again when that is home.
+// Devices of the host's on a NIC work again when that is home. Each has a NIC of
+// its own: what a macvlan listens to stays with that.
 func TestPhysicalWithUppers(t *testing.T) {
-	for kind, options := range map[string]string{"vlan": "id 5", "macvlan": "mode bridge"} {
-		t.Run(kind, func(t *testing.T) {
+	for _, tc := range []struct{ dev, kind, options string }{
+		{"eth0", "vlan", "id 5"}, {"eth1", "macvlan", "mode bridge"}, {"eth2", "ipvlan", "mode l2"},
+	} {
+		t.Run(tc.kind, func(t *testing.T) {
 			n, _ := newMachine(t)
-			n.dress(t, "eth0")
-			shell(t, n.host, "ip link add link eth0 name up0 type "+kind+" "+options+`
+			n.dress(t, tc.dev)
+			shell(t, n.host, fmt.Sprintf("ip link add link %s name up0 type %s %s", tc.dev, tc.kind, tc.options)+`
 				ip link set up0 up
 				ip addr add 198.51.100.1/24 dev up0
 				ip addr add 2001:db8:5::1/64 dev up0
 				ip route add 10.5.0.0/16 via 198.51.100.9`)
 			t.Cleanup(func() { n.host.IP(t, "link del up0") })
 			before := settled(t, n.host, "up0")
-			n.returnsExactly(t, "eth0")
+			n.returnsExactly(t, tc.dev)
 			sameDump(t, n.host, "up0", before)
 		})
 	}
