@@ -3,7 +3,6 @@ package kernel_test
 import (
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
@@ -26,48 +25,6 @@ func lines(script string) []string {
 		}
 	}
 	return list
-}
-
-// shell runs a script in the namespace.
-func shell(t *testing.T, ns *nstest.NS, script string) {
-	t.Helper()
-	if out, err := ns.Command("sh", "-ec", script).CombinedOutput(); err != nil {
-		t.Fatalf("%s: %v: %s", script, err, out)
-	}
-}
-
-// sameDump compares the device with what it was, once the kernel has made what
-// it makes by itself when a device comes up: some of it waits for a carrier.
-func sameDump(t *testing.T, ns *nstest.NS, dev, want string) {
-	t.Helper()
-	const patience, pause = 30 * time.Second, 100 * time.Millisecond
-	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
-		dump := ns.Dump(t, dev)
-		if dump == want {
-			return
-		}
-		if time.Now().After(deadline) {
-			sameText(t, "the device", want, dump)
-			return
-		}
-	}
-}
-
-// settled is the dump of a device that the kernel is done with: a carrier and the
-// detection of duplicate addresses take it a second or more.
-func settled(t *testing.T, ns *nstest.NS, dev string) string {
-	t.Helper()
-	last := ""
-	for range 100 {
-		dump := ns.Dump(t, dev)
-		if dump == last && !strings.Contains(dump, "tentative") {
-			return dump
-		}
-		last = dump
-		time.Sleep(100 * time.Millisecond)
-	}
-	t.Errorf("the device does not settle:\n%s", last)
-	return last
 }
 
 func TestReturnRoutesAndNeighbors(t *testing.T) {
@@ -108,14 +65,14 @@ func TestReturnRoutesAndNeighbors(t *testing.T) {
 		neigh add proxy 2001:db8::10 dev eth1
 		rule add iif eth1 table 100
 		-6 rule add oif eth1 table 100`)
-	before, other := settled(t, n.host, "eth1"), settled(t, n.host, "eth2")
+	before, other := n.host.Settled(t, "eth1"), n.host.Settled(t, "eth2")
 	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
 	if d := plan[0].Differences; len(d) > 0 {
 		t.Errorf("in the pod: %v", d)
 	}
 	n.giveBack(t, plan)
-	sameDump(t, n.host, "eth1", before)
-	sameDump(t, n.host, "eth2", other)
+	n.host.SameDump(t, "eth1", before)
+	n.host.SameDump(t, "eth2", other)
 }
 
 // hostile is what a pod with NET_ADMIN can do to the settings of its device.
@@ -146,7 +103,7 @@ func TestReturnSettings(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.veth(t, "eth1")
-	shell(t, n.host, `
+	n.host.Shell(t, `
 		sysctl -qw net.ipv4.conf.eth1.arp_ignore=2 net.ipv4.conf.eth1.rp_filter=1 net.ipv4.conf.eth1.forwarding=1
 		sysctl -qw net.ipv6.conf.eth1.accept_ra=2 net.ipv6.conf.eth1.dad_transmits=0 net.ipv6.conf.eth1.forwarding=1
 		sysctl -qw net.ipv6.conf.eth1.stable_secret=2001:db8::5ec:1e7
@@ -167,7 +124,7 @@ func TestReturnBridgePort(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.veth(t, "eth1")
-	shell(t, n.host, `
+	n.host.Shell(t, `
 		ip link add br0 type bridge
 		ip link set br0 up
 		ip link set eth1 master br0 up
@@ -184,7 +141,7 @@ func TestReturnBridgeVLANs(t *testing.T) {
 	if out, err := n.host.TryIP("link add br0 type bridge vlan_filtering 1"); err != nil {
 		nstest.Unavailable(t, "vlan_filtering", out)
 	}
-	shell(t, n.host, `
+	n.host.Shell(t, `
 		ip link set br0 up
 		ip link set eth1 master br0 up
 		bridge vlan del vid 1 dev eth1
@@ -197,7 +154,7 @@ func TestReturnBridgeVLANs(t *testing.T) {
 // returnsExactly gives the device to a hostile pod, and takes it back.
 func (n *node) returnsExactly(t *testing.T, dev string) {
 	t.Helper()
-	before := settled(t, n.host, dev)
+	before := n.host.Settled(t, dev)
 	plan := n.attach(t, netmove.Request{Device: dev, PodName: "net1"})
 	if d := plan[0].Differences; len(d) > 0 {
 		t.Errorf("in the pod: %v", d)
@@ -206,7 +163,7 @@ func (n *node) returnsExactly(t *testing.T, dev string) {
 		t.Errorf("the pod could not do its worst: %v: %s", err, out)
 	}
 	n.giveBack(t, plan)
-	sameDump(t, n.host, dev, before)
+	n.host.SameDump(t, dev, before)
 }
 
 // Simple queueing disciplines are put back.
@@ -245,7 +202,7 @@ func TestIntoThePod(t *testing.T) {
 	n := newNode(t)
 	n.veth(t, "eth1")
 	n.veth(t, "eth2")
-	shell(t, n.host, `
+	n.host.Shell(t, `
 		sysctl -qw net.ipv6.conf.default.accept_dad=0
 		ip link set eth2 up
 		ip addr add 203.0.113.1/24 dev eth2
@@ -269,7 +226,7 @@ func TestIntoThePod(t *testing.T) {
 		ip neigh add proxy 192.0.2.10 dev eth1
 		bridge fdb add 02:00:00:00:00:77 dev eth1`)
 	n.pod.IP(t, "link add name eth0 type veth peer name far0")
-	shell(t, n.pod, "sysctl -qw net.ipv6.conf.default.accept_dad=0; ip link set eth0 up; ip route add 10.4.0.0/16 dev eth0")
+	n.pod.Shell(t, "sysctl -qw net.ipv6.conf.default.accept_dad=0; ip link set eth0 up; ip route add 10.4.0.0/16 dev eth0")
 	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
 	if d := plan[0].Differences; len(d) > 0 {
 		t.Errorf("in the pod: %v", d)

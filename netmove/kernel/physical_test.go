@@ -50,7 +50,7 @@ func newMachine(t *testing.T) (n *node, end func()) {
 // dress gives a NIC what a host gives it.
 func (n *node) dress(t *testing.T, dev string) {
 	t.Helper()
-	shell(t, n.host, strings.ReplaceAll(`
+	n.host.Shell(t, strings.ReplaceAll(`
 		ip link set $d alias rack-3 txqueuelen 77
 		ip link property add dev $d altname alt-$d
 		sysctl -qw net.ipv4.conf.$d.arp_ignore=1
@@ -60,7 +60,7 @@ func (n *node) dress(t *testing.T, dev string) {
 		ip addr add 2001:db8::1/64 dev $d
 		ip route add 10.1.0.0/16 via 192.0.2.254`, "$d", dev))
 	t.Cleanup(func() {
-		shell(t, n.host, strings.ReplaceAll(`
+		n.host.Shell(t, strings.ReplaceAll(`
 			ip link set $d down
 			ip addr flush dev $d
 			ip link property del dev $d altname alt-$d`, "$d", dev))
@@ -98,9 +98,9 @@ func TestPhysicalBroughtHomeByTheKernel(t *testing.T) {
 func (n *node) broughtHome(t *testing.T, end func(), dev, name string) {
 	t.Helper()
 	n.dress(t, dev)
-	before := settled(t, n.host, dev)
+	before := n.host.Settled(t, dev)
 	plan := n.attach(t, netmove.Request{Device: dev, PodName: "net1"})
-	shell(t, n.pod, "ip link set net1 down; ip link set net1 name theirs1 mtu 1300 address 02:66:66:66:66:66 alias theirs; ip link set theirs1 up")
+	n.pod.Shell(t, "ip link set net1 down; ip link set net1 name theirs1 mtu 1300 address 02:66:66:66:66:66 alias theirs; ip link set theirs1 up")
 	end()
 	id := plan[0].Before.Identity
 	home := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Locate(id, id.Index) })
@@ -110,7 +110,7 @@ func (n *node) broughtHome(t *testing.T, end func(), dev, name string) {
 	if err := n.mover.Return(nil, &plan[0]); err != nil {
 		t.Error(err)
 	}
-	sameDump(t, n.host, dev, before)
+	n.host.SameDump(t, dev, before)
 }
 
 // eventually looks for a device until it is there.
@@ -132,8 +132,8 @@ func eventually(t *testing.T, look func() (netmove.Snapshot, error)) netmove.Sna
 func TestPhysicalTraffic(t *testing.T) {
 	n, _ := newMachine(t)
 	n.dress(t, "eth0")
-	shell(t, n.host, "ip link set eth1 up; until grep -q 1 /sys/class/net/eth1/carrier; do sleep 0.1; done; ip addr add 192.0.2.2/24 dev eth1; ip addr add 2001:db8::2/64 dev eth1 nodad")
-	t.Cleanup(func() { shell(t, n.host, "ip addr flush dev eth1; ip link set eth1 down") })
+	n.host.Shell(t, "ip link set eth1 up; until grep -q 1 /sys/class/net/eth1/carrier; do sleep 0.1; done; ip addr add 192.0.2.2/24 dev eth1; ip addr add 2001:db8::2/64 dev eth1 nodad")
+	t.Cleanup(func() { n.host.Shell(t, "ip addr flush dev eth1; ip link set eth1 down") })
 	plan := n.attach(t, netmove.Request{Device: "eth0", PodName: "net1"})
 	for _, to := range []string{"192.0.2.2", "2001:db8::2"} {
 		if out, err := n.pod.Command("ping", "-c1", "-w10", to).CombinedOutput(); err != nil {
@@ -175,15 +175,15 @@ func TestPhysicalWithUppers(t *testing.T) {
 		t.Run(tc.kind, func(t *testing.T) {
 			n, _ := newMachine(t)
 			n.dress(t, tc.dev)
-			shell(t, n.host, fmt.Sprintf("ip link add link %s name up0 type %s %s", tc.dev, tc.kind, tc.options)+`
+			n.host.Shell(t, fmt.Sprintf("ip link add link %s name up0 type %s %s", tc.dev, tc.kind, tc.options)+`
 				ip link set up0 up
 				ip addr add 198.51.100.1/24 dev up0
 				ip addr add 2001:db8:5::1/64 dev up0
 				ip route add 10.5.0.0/16 via 198.51.100.9`)
 			t.Cleanup(func() { n.host.IP(t, "link del up0") })
-			before := settled(t, n.host, "up0")
+			before := n.host.Settled(t, "up0")
 			n.returnsExactly(t, tc.dev)
-			sameDump(t, n.host, "up0", before)
+			n.host.SameDump(t, "up0", before)
 		})
 	}
 }

@@ -36,6 +36,14 @@ func (ns *NS) TryIP(args ...string) (string, error) {
 	return string(out), nil
 }
 
+// Shell runs a script in the namespace.
+func (ns *NS) Shell(t testing.TB, script string) {
+	t.Helper()
+	if out, err := ns.Command("sh", "-ec", script).CombinedOutput(); err != nil {
+		t.Fatalf("%s: %v: %s", script, err, out)
+	}
+}
+
 // Veth makes a pair of devices, name here and peerName in peer, both down.
 func (ns *NS) Veth(t testing.TB, name string, peer *NS, peerName string) {
 	t.Helper()

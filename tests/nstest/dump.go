@@ -4,6 +4,9 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // dumpScript prints all that iproute2, ethtool and procfs know of the device $1: the
@@ -53,4 +56,40 @@ func (ns *NS) Dump(t testing.TB, name string) string {
 		text = regexp.MustCompile(` promiscuity +\d+`).ReplaceAllString(text, "")
 	}
 	return text
+}
+
+const dumpPause = 100 * time.Millisecond // between two dumps
+
+// Settled is the dump of a device that the kernel is done with: a carrier and the
+// detection of duplicate addresses take it a second or more.
+func (ns *NS) Settled(t testing.TB, name string) string {
+	t.Helper()
+	last := ""
+	for range 100 {
+		dump := ns.Dump(t, name)
+		if dump == last && !strings.Contains(dump, "tentative") {
+			return dump
+		}
+		last = dump
+		time.Sleep(dumpPause)
+	}
+	t.Errorf("%s does not settle:\n%s", name, last)
+	return last
+}
+
+// SameDump compares a device with what it was, once the kernel has made what it
+// makes by itself when a device comes up: some of it waits for a carrier.
+func (ns *NS) SameDump(t testing.TB, name, want string) {
+	t.Helper()
+	const patience = 30 * time.Second
+	for deadline := time.Now().Add(patience); ; time.Sleep(dumpPause) {
+		dump := ns.Dump(t, name)
+		if dump == want {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Errorf("%s is not what it was (-was +is):\n%s", name, cmp.Diff(strings.Split(want, "\n"), strings.Split(dump, "\n")))
+			return
+		}
+	}
 }
