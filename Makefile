@@ -38,12 +38,16 @@ containerd: setup
 	cd tests/e2e && go test -count=1 ./demo ./node/...
 	cd tests/e2e && go test -count=1 -parallel 6 .
 
-# The engine's tests that want physical NICs, or kinds of devices that a kernel may
-# lack, in an emulated machine of their own.
+# Tests that want physical NICs, udev, or kinds of devices that a kernel may lack, and
+# the program, in an emulated machine of their own. Kinds that every kernel has are
+# left to the unit tests.
 VM_TESTS := TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestLoss
+VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
+VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -exec $(CURDIR)/tests/vm/run
 test-vm:
 	@tests/vm/setup
-	CGO_ENABLED=0 go test -count=1 -vet=off -parallel 16 -exec $(CURDIR)/tests/vm/run -run '$(VM_TESTS)' ./netmove/kernel
+	$(VM_GO_TEST) -run TestScripts .
+	$(VM_GO_TEST) -parallel 16 -run '$(VM_TESTS)' -skip '$(VM_SKIP)' ./netmove/kernel
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m
