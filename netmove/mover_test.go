@@ -413,6 +413,30 @@ func TestImpostorIsNotReturned(t *testing.T) {
 	}
 }
 
+// The device is home without our doing, and its host name is an altname of its own.
+func TestReturnOwnAltname(t *testing.T) {
+	f := newFixture()
+	before := f.String()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	index := plan[0].PodIndex
+	for _, err := range []error{
+		f.pod.Rename(index, "theirs1"),
+		f.pod.AddAltname(index, "eth1"),
+		f.pod.Move(index, f.host, "theirs1", plan[0].Before.Identity.Index),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.returnAll(t, plan)
+	if diff := cmp.Diff(before, f.String()); diff != "" {
+		t.Errorf("the world differs (-want +got):\n%s", diff)
+	}
+}
+
 // The host gave the device's name, altname and index away while it was out.
 func TestReturnNamesTaken(t *testing.T) {
 	f := newFixture()

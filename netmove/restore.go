@@ -269,24 +269,48 @@ func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
 // renameHome gives the device its own name again. Where the host has given
 // that away, the device gets its recognisable name, if it has not got it yet.
 func (m *Mover) renameHome(dev, before Snapshot) error {
-	// Looked up first, since a rename may set the device down to no avail.
-	taken, err := m.Host.NameTaken(before.Name)
-	if err == nil && !taken {
-		err = m.rename(m.Host, dev.Identity.Index, before.Name)
-	}
-	if err != nil && !errors.Is(err, ErrNameTaken) {
+	index := dev.Identity.Index
+	err := m.takeName(index, before.Name)
+	if !errors.Is(err, ErrNameTaken) {
 		return err
-	}
-	if err == nil && !taken {
-		return nil
 	}
 	name := dev.Identity.RecognisableName()
 	if dev.Name != name {
-		if rerr := m.rename(m.Host, dev.Identity.Index, name); rerr != nil {
+		if rerr := m.rename(m.Host, index, name); rerr != nil {
 			return errors.Join(err, rerr)
 		}
 	}
 	return fmt.Errorf("%w, %q: the name %q is taken", ErrMisnamed, name, before.Name)
+}
+
+// takeNameTries bounds how often a name is tried that comes and goes meanwhile.
+const takeNameTries = 8
+
+// takeName renames the device on the host. The name may be taken by the device
+// itself, as an altname: the pod gave it that, or udev, which knows the device by
+// this name and finds it under another one. ErrNameTaken means that another
+// device has it.
+func (m *Mover) takeName(index int, name string) (err error) {
+	for range takeNameTries {
+		// Looked up first, since a rename may set the device down to no avail.
+		holder, lerr := m.Host.Link(name)
+		switch {
+		case errors.Is(lerr, ErrNotFound):
+			if err = m.rename(m.Host, index, name); !errors.Is(err, ErrNameTaken) {
+				return err
+			}
+		case lerr != nil:
+			return lerr
+		case holder.Identity.Index != index:
+			return ErrNameTaken
+		default:
+			if err = m.Host.DropAltname(index, name); err != nil && !errors.Is(err, ErrNotFound) {
+				return fmt.Errorf("drop altname %q: %w", name, err)
+			}
+			err = ErrNameTaken
+		}
+	}
+	return err
 }
 
 // setMAC puts the MAC back, on a device that the driver may want to be down.

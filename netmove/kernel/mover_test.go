@@ -430,6 +430,27 @@ func TestReturnNamesTaken(t *testing.T) {
 	sameText(t, "the host", withIndex(id.Index, before), withIndex(now.Identity.Index, n.host.World(t)))
 }
 
+// What takes the host name is the device itself, which came home without our
+// doing and has it as an altname, of the pod's or of udev's.
+func TestReturnOwnAltname(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	everyAddress(t, n.host, "eth1")
+	waitDAD(t, n.host)
+	before := n.host.World(t)
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	n.pod.Shell(t, "ip link set net1 name theirs1; ip link property add dev theirs1 altname eth1 altname theirs2")
+	if err := n.podNS.Move(plan[0].PodIndex, n.hostNS, "theirs1", 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.mover.Return(nil, &plan[0]); err != nil {
+		t.Error(err)
+	}
+	waitDAD(t, n.host)
+	sameText(t, "the host", before, n.host.World(t))
+}
+
 // The context is at its end: nothing moves.
 func TestOutOfTime(t *testing.T) {
 	t.Parallel()
