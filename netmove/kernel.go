@@ -165,7 +165,7 @@ type Namespace interface {
 	// link that holds it.
 	Detach(index int, p Program) error
 
-	SetMTU(index, mtu int) error
+	SetMTU(index, mtu int) error     // Error: ErrBusy
 	SetMAC(index int, mac MAC) error // Error: ErrBusy
 	SetAlias(index int, alias string) error
 	SetTxQueueLen(index, packets int) error
@@ -187,7 +187,7 @@ type Namespace interface {
 	// promote_secondaries is set). Error: ErrNotFound.
 	DropAddress(index int, a Address) error
 
-	// SetOption sets an option that a snapshot has.
+	// SetOption sets an option that a snapshot has. Error: ErrBusy.
 	SetOption(index int, o Option) error
 
 	SetSysctl(index int, name, value string) error

@@ -159,7 +159,11 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 	}
 	t.add(dev.Alias != want.Alias, "alias", func() error { return host.SetAlias(index, want.Alias) }, "set alias %q", want.Alias)
 	t.add(!dev.MAC.Equal(want.MAC), "mac", func() error { return m.setMAC(dev, want.MAC) }, "set MAC %s", want.MAC)
-	t.add(dev.MTU != want.MTU, "mtu", func() error { return host.SetMTU(index, want.MTU) }, "set MTU %d", want.MTU)
+	t.add(dev.MTU != want.MTU, "mtu", func() error { return m.orDown(dev, func() error { return host.SetMTU(index, want.MTU) }) },
+		"set MTU %d", want.MTU)
+	if perm := want.Identity.PermMAC; !dev.Identity.PermMAC.Equal(perm) {
+		t.addMinor("permanent mac", func() error { return m.reset(index) }, "reset it to the permanent MAC %s", perm)
+	}
 	t.add(dev.TxQueueLen != want.TxQueueLen, "txqueuelen", func() error { return host.SetTxQueueLen(index, want.TxQueueLen) },
 		"set transmit queue length %d", want.TxQueueLen)
 	t.add(dev.Group != want.Group, "group", func() error { return host.SetGroup(index, want.Group) }, "set group %d", want.Group)
@@ -169,7 +173,7 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 	// A team sets its new port up, which makes an IPv6 address then, or does not.
 	for _, o := range differing(want.Options, dev.Options) {
 		if o.ofLink() {
-			t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s to %s", o.Name, o.Value)
+			t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s", o.Name)
 		}
 	}
 	t.add(dev.Master.Index != want.Master.Index && want.Master.Index != anyMaster, "master",
@@ -184,11 +188,12 @@ func (m *Mover) stateSteps(dev, want Snapshot) []step {
 	var t todo
 	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
 		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
-			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s to %s", name, value)
+			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s", name)
 		}
 	}
 	for _, o := range differing(want.Options, dev.Options) {
-		t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s to %s", o.Name, o.Value)
+		set := func() error { return host.SetOption(index, o) }
+		t.addMinor("option "+o.Name, func() error { return m.orDown(dev, set) }, "set option %s", o.Name)
 	}
 	t.add(dev.Flags.Up && !want.Flags.Up, "up", func() error { return host.SetUp(index, false) }, "set down")
 	drop, put := m.addressChange(dev.Addresses, want)
@@ -311,6 +316,12 @@ func (m *Mover) takeName(index int, name string) (err error) {
 		}
 	}
 	return err
+}
+
+// reset has the driver start from the MAC that the device has. Some, such as igbvf,
+// take that for the permanent one then, and so a pod has made its own one that.
+func (m *Mover) reset(index int) error {
+	return errors.Join(m.Host.SetUp(index, true), m.Host.SetUp(index, false))
 }
 
 // setMAC puts the MAC back, on a device that the driver may want to be down.

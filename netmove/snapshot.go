@@ -106,7 +106,7 @@ type Identity struct {
 	Index int `json:"index"`
 
 	Kind    string `json:"kind,omitempty"`       // IFLA_INFO_KIND, "" for hardware
-	PermMAC MAC    `json:"permMAC,omitempty"`    // IFLA_PERM_ADDRESS, hardware only
+	PermMAC MAC    `json:"permMAC,omitempty"`    // IFLA_PERM_ADDRESS, hardware only; a hint, too: igbvf makes it what MAC is
 	Parent  string `json:"parent,omitempty"`     // IFLA_PARENT_DEV_NAME such as "0000:02:00.0", hardware only
 	Bus     string `json:"parentBus,omitempty"`  // IFLA_PARENT_DEV_BUS_NAME such as "pci"
 	Driver  string `json:"driver,omitempty"`     // name of the driver bound to Parent, hardware only
@@ -126,8 +126,7 @@ func (id Identity) PCIAddress() string {
 func (id Identity) Same(other Identity) bool {
 	return id.Inode == other.Inode &&
 		id.Kind == other.Kind &&
-		id.Parent == other.Parent &&
-		id.PermMAC.Equal(other.PermMAC)
+		id.Parent == other.Parent
 }
 
 // Role is what a device does for the node it is on.

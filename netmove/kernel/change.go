@@ -31,8 +31,7 @@ func (ns *Namespace) Move(index int, to netmove.Namespace, name string, newIndex
 
 // Rename gives the device another name.
 func (ns *Namespace) Rename(index int, name string) error {
-	err := ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
-	return busy(err)
+	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(name)))
 }
 
 // SetMTU sets the MTU in bytes.
@@ -42,7 +41,7 @@ func (ns *Namespace) SetMTU(index, mtu int) error {
 
 // SetMAC sets the link-layer address.
 func (ns *Namespace) SetMAC(index int, mac netmove.MAC) error {
-	return busy(ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_ADDRESS, mac)))
+	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_ADDRESS, mac))
 }
 
 // SetAlias sets the alias; "" removes it.
@@ -66,7 +65,7 @@ func (ns *Namespace) SetMaster(index, master int) error {
 	if master != 0 && is(err, unix.EPERM) { // bond_enslave, of a device that is up
 		return fmt.Errorf("%w: %w", netmove.ErrBusy, err)
 	}
-	return busy(err)
+	return err
 }
 
 // SetFlags sets every flag but Up.
@@ -134,12 +133,7 @@ func classify(err error) error {
 		return fmt.Errorf("%w: %w", netmove.ErrNameTaken, err)
 	case is(err, unix.ENODEV, unix.ENOENT):
 		return fmt.Errorf("%w: %w", netmove.ErrNotFound, err)
-	}
-	return err
-}
-
-func busy(err error) error {
-	if is(err, unix.EBUSY) {
+	case is(err, unix.EBUSY):
 		return fmt.Errorf("%w: %w", netmove.ErrBusy, err)
 	}
 	return err

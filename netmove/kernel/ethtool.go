@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,7 +8,6 @@ import (
 	"sync"
 
 	"github.com/vishvananda/netlink/nl"
-	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -19,11 +17,14 @@ import (
 // (Documentation/networking/ethtool-netlink.rst).
 const ethtoolPrefix = "ethtool."
 
-// sizeofGenlmsghdr is the size of struct genlmsghdr.
-const sizeofGenlmsghdr = 4
-
 // headerAttr is the header of every message of ethtool's (ETHTOOL_A_*_HEADER).
 const headerAttr = 1
+
+// Attributes of a FEC message that package unix lacks (linux/ethtool_netlink.h).
+const (
+	fecActive = 4 // ETHTOOL_A_FEC_ACTIVE
+	fecStats  = 5 // ETHTOOL_A_FEC_STATS
+)
 
 // ethtoolGroup is a pair of messages of ethtool's: one tells what the other
 // sets, attribute by attribute.
@@ -46,56 +47,36 @@ func ethtoolGroups() []ethtoolGroup {
 		}},
 		{"coalesce", unix.ETHTOOL_MSG_COALESCE_GET, unix.ETHTOOL_MSG_COALESCE_SET, nil},
 		{"pause", unix.ETHTOOL_MSG_PAUSE_GET, unix.ETHTOOL_MSG_PAUSE_SET, []uint16{unix.ETHTOOL_A_PAUSE_STATS}},
+		{linkModes, unix.ETHTOOL_MSG_LINKMODES_GET, unix.ETHTOOL_MSG_LINKMODES_SET, []uint16{
+			unix.ETHTOOL_A_LINKMODES_PEER, unix.ETHTOOL_A_LINKMODES_MASTER_SLAVE_STATE, unix.ETHTOOL_A_LINKMODES_RATE_MATCHING,
+		}},
+		{"debug", unix.ETHTOOL_MSG_DEBUG_GET, unix.ETHTOOL_MSG_DEBUG_SET, nil},
+		{"wol", unix.ETHTOOL_MSG_WOL_GET, unix.ETHTOOL_MSG_WOL_SET, nil},
+		{"eee", unix.ETHTOOL_MSG_EEE_GET, unix.ETHTOOL_MSG_EEE_SET, []uint16{unix.ETHTOOL_A_EEE_MODES_PEER, unix.ETHTOOL_A_EEE_ACTIVE}},
+		{"fec", unix.ETHTOOL_MSG_FEC_GET, unix.ETHTOOL_MSG_FEC_SET, []uint16{fecActive, fecStats}},
 	}
+}
+
+// linkModes is the group whose speed is a setting, or what came out of a negotiation.
+const linkModes = "linkmodes"
+
+// negotiated are attributes of linkModes that report what both ends agreed on, if
+// they negotiate.
+func negotiated(msg message) []uint16 {
+	if on := msg.attribute(unix.ETHTOOL_A_LINKMODES_AUTONEG); len(on) == 0 || on[0] == 0 {
+		return nil
+	}
+	return []uint16{unix.ETHTOOL_A_LINKMODES_SPEED, unix.ETHTOOL_A_LINKMODES_DUPLEX, unix.ETHTOOL_A_LINKMODES_LANES}
 }
 
 // features is the name of the option for offload features, which are told
 // apart by bits instead.
 const features = "features"
 
-// ethtool is a socket of generic netlink and the id of the family, 0 where the
-// kernel has none.
+// ethtool is the id of the family, 0 on Linux without CONFIG_ETHTOOL_NETLINK.
 type ethtool struct {
-	sock    *nl.SocketHandle
 	family  int
 	lacking sync.Map // what kinds of device do not have
-}
-
-// openEthtool opens it in the namespace of the calling thread.
-func (ns *Namespace) openEthtool() error {
-	sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
-	if err != nil {
-		return fmt.Errorf("generic netlink socket: %w", err)
-	}
-	ns.ethtool.sock = &nl.SocketHandle{Socket: sock}
-	if err := sock.SetExtAck(true); err != nil {
-		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
-	}
-	name := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(unix.ETHTOOL_GENL_NAME))
-	req := genericRequest(nl.GENL_ID_CTRL, 0, nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION, name)
-	msgs, err := ns.exchangeOn(ns.ethtool.sock, req, nl.GENL_ID_CTRL)
-	if is(err, unix.ENOENT) {
-		return nil // Linux without CONFIG_ETHTOOL_NETLINK
-	}
-	if err != nil || len(msgs) != 1 {
-		return fmt.Errorf("family of ethtool netlink: %d answers: %w", len(msgs), err)
-	}
-	msg, err := parseMessage(msgs[0], sizeofGenlmsghdr)
-	if id := msg.attribute(nl.GENL_CTRL_ATTR_FAMILY_ID); len(id) == 2 {
-		ns.ethtool.family = int(binary.NativeEndian.Uint16(id))
-	}
-	return err
-}
-
-// genericRequest is a request of generic netlink. The library's Genlmsg has two
-// bytes and is sent as four, with what is behind it in memory.
-func genericRequest(family, flags int, command, version uint8, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
-	req := nl.NewNetlinkRequest(family, flags)
-	req.AddRawData([]byte{command, version, 0, 0}) // struct genlmsghdr
-	for _, a := range attrs {
-		req.AddRawData(a.Serialize())
-	}
-	return req
 }
 
 // ethtoolOptions reads the options that are ethtool's. Each message takes the
@@ -118,6 +99,9 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 		}
 		if err != nil {
 			return nil, err
+		}
+		if g.name == linkModes {
+			msg.drop(negotiated(msg)...)
 		}
 		for _, a := range msg.attrs {
 			if typ := a.Attr.Type & nl.NLA_TYPE_MASK; typ != headerAttr && !slices.Contains(g.reported, typ) {
@@ -163,7 +147,7 @@ func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attrs ...*
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_FLAGS, nl.Uint32Attr(unix.ETHTOOL_FLAG_COMPACT_BITSETS))
 	attrs = append([]*nl.RtAttr{header}, attrs...)
 	req := genericRequest(ns.ethtool.family, flags, command, unix.ETHTOOL_GENL_VERSION, attrs...)
-	return ns.exchangeOn(ns.ethtool.sock, req, uint16(ns.ethtool.family))
+	return ns.exchangeOn(ns.generic, req, uint16(ns.ethtool.family))
 }
 
 // wantedFeatures is which features can be switched, followed by which of them

@@ -2,7 +2,10 @@ package kernel_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink/nl"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
@@ -42,6 +45,56 @@ func TestKinds(t *testing.T) {
 			n.returnsExactly(t, "eth1")
 		})
 	}
+}
+
+// Keys and peers of WireGuard are the host's again.
+func TestReturnWireguard(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.makeOr(t, "wireguard", "link add eth1 type wireguard")
+	n.host.Shell(t, `
+		set -e
+		wg genkey >/tmp/key
+		wg set eth1 private-key /tmp/key listen-port 5555 fwmark 7
+		for i in 1 2 3; do
+			wg genkey | wg pubkey >/tmp/peer$i
+			wg genpsk | wg set eth1 peer $(cat /tmp/peer$i) preshared-key /dev/stdin endpoint 192.0.2.$i:5000 persistent-keepalive 25
+		done
+		for i in $(seq 1 300); do echo 10.$((i / 256)).$((i % 256)).0/24; done | paste -sd, | xargs wg set eth1 peer $(cat /tmp/peer1) allowed-ips
+		wg set eth1 peer $(cat /tmp/peer2) allowed-ips 2001:db8::/32,192.0.2.0/24`)
+	before := n.host.Settled(t, "eth1")
+	if !strings.Contains(before, "10.1.44.0/24") {
+		t.Fatal("the host's peers are not in the dump")
+	}
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	n.pod.Shell(t, `
+		set -e
+		wg set net1 peer $(cat /tmp/peer3) remove
+		wg set net1 peer $(cat /tmp/peer2) endpoint 192.0.2.66:66 allowed-ips 10.0.0.0/24
+		wg genkey | wg set net1 private-key /dev/stdin listen-port 666 fwmark 0
+		wg set net1 peer $(wg genkey | wg pubkey) allowed-ips 0.0.0.0/0`)
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "eth1", before)
+}
+
+// The host says who may attach to a tap.
+func TestReturnTunOwner(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.IP(t, "tuntap add eth1 mode tap user 1000 group 100 vnet_hdr multi_queue")
+	before := n.host.Settled(t, "eth1")
+	if !strings.Contains(before, "persist on user") {
+		t.Fatal("the owner is not in the dump")
+	}
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	for name, id := range map[string]uint32{"owner": 1066, "group": 166} {
+		o := netmove.Option{Name: "tun." + name, Value: nl.Uint32Attr(id)}
+		if err := n.podNS.SetOption(plan[0].Before.Identity.Index, o); err != nil {
+			t.Fatal(err)
+		}
+	}
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "eth1", before)
 }
 
 // Ports return to their master.

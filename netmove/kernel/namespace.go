@@ -69,7 +69,8 @@ type Namespace struct {
 	file    netns.NsHandle
 	inode   uint64
 	cookie  uint64
-	sock    *nl.SocketHandle
+	sock    *nl.SocketHandle // of rtnetlink
+	generic *nl.SocketHandle
 	ethtool ethtool
 	sysfs   sysfs
 }
@@ -126,7 +127,7 @@ func (ns *Namespace) openInside() error {
 	if err != nil {
 		return fmt.Errorf("SO_NETNS_COOKIE: %w", err)
 	}
-	if err := ns.openEthtool(); err != nil {
+	if err := ns.openGeneric(); err != nil {
 		return err
 	}
 	ns.sysfs, err = openSysfs()
@@ -170,8 +171,8 @@ func (ns *Namespace) Close() error {
 	if ns.sock != nil {
 		ns.sock.Close()
 	}
-	if ns.ethtool.sock != nil {
-		ns.ethtool.sock.Close()
+	if ns.generic != nil {
+		ns.generic.Close()
 	}
 	return errors.Join(ns.sysfs.close(), ns.file.Close())
 }

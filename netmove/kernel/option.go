@@ -54,9 +54,8 @@ func reported(kind string, typ uint16) bool {
 		return true
 	case "macvlan", "macvtap":
 		return slices.Contains([]uint16{unix.IFLA_MACVLAN_MACADDR_COUNT, unix.IFLA_MACVLAN_BC_QUEUE_LEN_USED}, typ)
-	case "can", "vcan", "vxcan":
-		const state, errors, stats = 4, 8, 6 // IFLA_CAN_STATE, IFLA_CAN_BERR_COUNTER, IFLA_CAN_CLOCK
-		return typ == state || typ == errors || typ == stats
+	case "can":
+		return !slices.Contains(canSettings(), typ)
 	case "bridge" + slaveSuffix:
 		return slices.Contains([]uint16{
 			unix.IFLA_BRPORT_STATE, unix.IFLA_BRPORT_ROOT_ID, unix.IFLA_BRPORT_BRIDGE_ID, unix.IFLA_BRPORT_DESIGNATED_PORT,
@@ -105,6 +104,9 @@ func (l *link) addOptions(kind string, data []byte) error {
 	if err != nil {
 		return fmt.Errorf("options of a %s: %w", kind, err)
 	}
+	if kind == "tun" {
+		l.addTun(msg)
+	}
 	for _, a := range msg.attrs {
 		if typ := a.Attr.Type & nl.NLA_TYPE_MASK; !reported(kind, typ) {
 			l.addOption(kind+"."+strconv.Itoa(int(typ)), a.Value)
@@ -146,8 +148,11 @@ func (l *link) setFamilies(spec []byte) error {
 
 // SetOption sets an option that a snapshot has.
 func (ns *Namespace) SetOption(index int, o netmove.Option) error {
-	if name, ok := strings.CutPrefix(o.Name, ethtoolPrefix); ok {
-		return ns.setEthtool(index, name, o.Value)
+	if s, ok := sourceOf(o.Name); ok {
+		return s.set(ns, index, strings.TrimPrefix(o.Name, s.prefix), o.Value)
+	}
+	if name, ok := strings.CutPrefix(o.Name, tunPrefix); ok {
+		return ns.setTun(index, name, o.Value)
 	}
 	for _, known := range inet6Options() {
 		if known.name == o.Name {
@@ -167,8 +172,12 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if err != nil {
 		return fmt.Errorf("no option %q", o.Name)
 	}
+	value := o.Value
+	if kind == "can" {
+		value = canValue(uint16(typ), value)
+	}
 	data := message{}
-	data.add(uint16(typ), o.Value)
+	data.add(uint16(typ), value)
 	info := message{}
 	if master, ok := strings.CutSuffix(kind, slaveSuffix); ok {
 		info.add(unix.IFLA_INFO_SLAVE_KIND, nl.ZeroTerminated(master))

@@ -21,6 +21,8 @@ const (
 	firstNIC  = "enp0s2" // e1000e
 	secondNIC = "enp0s3" // e1000e
 	thirdNIC  = "enp0s4" // virtio
+	fourthNIC = "enp1s0" // igb, with virtual functions
+	canNIC    = "can0"   // kvaser_pci
 )
 
 // nics are one of each driver.
@@ -134,6 +136,60 @@ func eventually(t *testing.T, look func() (netmove.Snapshot, error)) netmove.Sna
 		if time.Now().After(deadline) {
 			t.Fatal(err)
 		}
+	}
+}
+
+// What the hardware is told, the pod can change, and so it can the settings of virtual
+// functions that others have.
+func TestPhysicalSettings(t *testing.T) {
+	for _, tc := range []struct{ dev, host, pod string }{
+		{firstNIC, "ethtool -G $d rx 512 tx 128; ethtool -C $d rx-usecs 50; ethtool -A $d autoneg off rx off; ethtool -s $d msglvl 15",
+			"ethtool -G $d rx 1024 tx 80; ethtool -C $d rx-usecs 99; ethtool -A $d autoneg on; ethtool -s $d msglvl 1; ethtool -s $d autoneg off speed 10 duplex half"},
+		{fourthNIC, `
+			echo 2 >/sys/class/net/$d/device/sriov_numvfs
+			ip link set $d vf 0 mac 02:00:00:00:aa:00 vlan 7 qos 2
+			ip link set $d vf 0 spoofchk off
+			ip link set $d vf 1 trust on
+			ethtool -G $d rx 512; ethtool -L $d combined 2; ethtool -s $d wol g`, `
+			ip link set $d vf 0 mac 02:66:66:66:66:66 vlan 66
+			ip link set $d vf 0 spoofchk on
+			ip link set $d vf 1 trust off vlan 67
+			ethtool -G $d rx 80; ethtool -L $d combined 1; ethtool -s $d wol d; ethtool --set-priv-flags $d legacy-rx on`},
+		{canNIC, "ip link set $d type can bitrate 125000 restart-ms 100 listen-only on",
+			"ip link set $d down; ip link set $d type can bitrate 250000 restart-ms 7 listen-only off; ip link set $d up"},
+	} {
+		t.Run(tc.dev, func(t *testing.T) {
+			n, _ := newMachine(t)
+			n.host.Shell(t, "set -e; "+strings.ReplaceAll(tc.host, "$d", tc.dev)+"; ip link set "+tc.dev+" up")
+			t.Cleanup(func() { n.host.IP(t, "link set "+tc.dev+" down") })
+			before := n.host.Settled(t, tc.dev)
+			plan := n.attach(t, netmove.Request{Device: tc.dev, PodName: "net1"})
+			n.pod.Shell(t, "set -e; "+strings.ReplaceAll(tc.pod, "$d", "net1"))
+			n.giveBack(t, plan)
+			n.host.SameDump(t, tc.dev, before)
+		})
+	}
+}
+
+// A virtual function goes to a pod like any NIC, though igbvf lets the pod change its
+// permanent MAC (igbvf_reset). It is lost when the physical function takes it back.
+func TestPhysicalVirtualFunction(t *testing.T) {
+	n, _ := newMachine(t)
+	const vf = fourthNIC + "v1"
+	number := "/sys/class/net/" + fourthNIC + "/device/sriov_numvfs"
+	n.host.Shell(t, strings.NewReplacer("$n", number, "$pf", fourthNIC, "$vf", vf).Replace(`
+		echo 0 >$n
+		ip link set $pf up
+		echo 2 >$n
+		udevadm settle
+		ip link set $vf up
+		until grep -q 1 /sys/class/net/$vf/carrier; do sleep 0.1; done`))
+	t.Cleanup(func() { n.host.IP(t, "link set "+fourthNIC+" down") })
+	n.returnsExactly(t, vf)
+	plan := n.attach(t, netmove.Request{Device: vf, PodName: "net1"})
+	n.host.Shell(t, "echo 0 >"+number)
+	if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrLost) {
+		t.Errorf("error is %v, want %v", err, netmove.ErrLost)
 	}
 }
 

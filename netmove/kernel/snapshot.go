@@ -3,8 +3,6 @@ package kernel
 import (
 	"errors"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -46,9 +44,7 @@ func (ns *Namespace) State(dev netmove.Snapshot) (netmove.Snapshot, error) {
 	if dev.Sysctls, err = ns.sysctls(dev.Name); err != nil {
 		return dev, err
 	}
-	options, err := ns.ethtoolOptions(dev)
-	read := slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool { return strings.HasPrefix(o.Name, ethtoolPrefix) })
-	dev.Options = append(read, options...)
+	dev.Options, err = ns.moreOptions(dev)
 	return dev, err
 }
 

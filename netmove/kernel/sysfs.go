@@ -96,21 +96,30 @@ func inode(dir *os.File) (uint64, error) {
 
 // ifindex reads the index of the device that dir belongs to.
 func ifindex(dir *os.File) (int, error) {
-	fd, err := unix.Openat(int(dir.Fd()), "ifindex", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	text, err := readAttribute(dir, "ifindex")
+	if err != nil {
+		return 0, err
+	}
+	return strconv.Atoi(text)
+}
+
+// readAttribute reads one of the device's files. It is there as long as the device.
+func readAttribute(dir *os.File, name string) (string, error) {
+	fd, err := unix.Openat(int(dir.Fd()), name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if is(err, unix.ENOENT, unix.ENODEV) {
-		return 0, errRaced
+		return "", errRaced
 	}
 	if err != nil {
-		return 0, fmt.Errorf("%s/ifindex: %w", dir.Name(), err)
+		return "", fmt.Errorf("%s/%s: %w", dir.Name(), name, err)
 	}
-	f := os.NewFile(uintptr(fd), "ifindex")
+	f := os.NewFile(uintptr(fd), name)
 	defer f.Close()
 	var buf [16]byte
 	n, err := f.Read(buf[:])
 	if err != nil {
-		return 0, fmt.Errorf("%s/ifindex: %w", dir.Name(), err)
+		return "", fmt.Errorf("%s/%s: %w", dir.Name(), name, err)
 	}
-	return strconv.Atoi(strings.TrimSpace(string(buf[:n])))
+	return strings.TrimSpace(string(buf[:n])), nil
 }
 
 // driver is the name of the driver bound to the device's parent, "" for a

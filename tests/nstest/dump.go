@@ -28,7 +28,10 @@ tc qdisc show dev $1
 tc filter show dev $1
 ip rule
 ip -6 rule
-for f in k l g c a; do ethtool -$f $1; done 2>/dev/null
+ip link show dev $1 | grep ' vf '
+for f in k l g c a -show-priv-flags -show-eee -show-fec; do ethtool -$f $1; done 2>/dev/null
+ethtool $1 2>/dev/null | grep -E 'Advertised|Auto-neg|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
+[ ! -x /bin/wg ] || wg showconf $1 2>/dev/null
 for d in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh; do
 	[ ! -d /proc/sys/net/$d/$1 ] || (cd /proc/sys/net/$d/$1 && echo $d && grep -s . *)
 done

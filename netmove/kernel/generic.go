@@ -1,0 +1,57 @@
+package kernel
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
+)
+
+// sizeofGenlmsghdr is the size of struct genlmsghdr.
+const sizeofGenlmsghdr = 4
+
+// openGeneric opens a socket of generic netlink in the namespace of the calling
+// thread.
+func (ns *Namespace) openGeneric() error {
+	sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
+	if err != nil {
+		return fmt.Errorf("generic netlink socket: %w", err)
+	}
+	ns.generic = &nl.SocketHandle{Socket: sock}
+	if err := sock.SetExtAck(true); err != nil {
+		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
+	}
+	ns.ethtool.family, err = ns.family(unix.ETHTOOL_GENL_NAME)
+	return err
+}
+
+// family is the id of a family of generic netlink, 0 where the kernel has none.
+func (ns *Namespace) family(name string) (int, error) {
+	attr := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(name))
+	req := genericRequest(nl.GENL_ID_CTRL, 0, nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION, attr)
+	msgs, err := ns.exchangeOn(ns.generic, req, nl.GENL_ID_CTRL)
+	if is(err, unix.ENOENT) {
+		return 0, nil
+	}
+	if err != nil || len(msgs) != 1 {
+		return 0, fmt.Errorf("family %s of generic netlink: %d answers: %w", name, len(msgs), err)
+	}
+	msg, err := parseMessage(msgs[0], sizeofGenlmsghdr)
+	if id := msg.attribute(nl.GENL_CTRL_ATTR_FAMILY_ID); err == nil && len(id) == 2 {
+		return int(binary.NativeEndian.Uint16(id)), nil
+	}
+	return 0, err
+}
+
+// genericRequest is a request of generic netlink. The library's Genlmsg has two
+// bytes and is sent as four, with what is behind it in memory.
+func genericRequest(family, flags int, command, version uint8, attrs ...*nl.RtAttr) *nl.NetlinkRequest {
+	req := nl.NewNetlinkRequest(family, flags)
+	req.AddRawData([]byte{command, version, 0, 0}) // struct genlmsghdr
+	for _, a := range attrs {
+		req.AddRawData(a.Serialize())
+	}
+	return req
+}

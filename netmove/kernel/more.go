@@ -1,0 +1,50 @@
+package kernel
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// source is where options are read and set that RTM_NEWLINK does not carry along.
+type source struct {
+	prefix string // of the options' names
+	read   func(*Namespace, netmove.Snapshot) ([]netmove.Option, error)
+	set    func(ns *Namespace, index int, name string, value []byte) error // by name without the prefix
+}
+
+func sources() [3]source {
+	return [...]source{
+		{ethtoolPrefix, (*Namespace).ethtoolOptions, (*Namespace).setEthtool},
+		{vfPrefix, (*Namespace).vfOptions, (*Namespace).setVF},
+		{wireguardPrefix, (*Namespace).wireguardOptions, (*Namespace).setWireguard},
+	}
+}
+
+// sourceOf finds the source of an option.
+func sourceOf(name string) (s source, ok bool) {
+	for _, s := range sources() {
+		if strings.HasPrefix(name, s.prefix) {
+			return s, true
+		}
+	}
+	return source{}, false
+}
+
+// moreOptions are the device's options with what the sources have, which may have been
+// read before.
+func (ns *Namespace) moreOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
+	list := slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool {
+		_, more := sourceOf(o.Name)
+		return more
+	})
+	for _, s := range sources() {
+		options, err := s.read(ns, dev)
+		if err != nil {
+			return list, err
+		}
+		list = append(list, options...)
+	}
+	return list, nil
+}
