@@ -71,6 +71,17 @@ func reported(kind string, typ uint16) bool {
 	return false
 }
 
+// allOfKind, in the place of an attribute's number, means all of IFLA_INFO_DATA.
+const allOfKind = 0
+
+// setAtOnce tells the kinds that set to zero what a request does not name
+// (ipgre_netlink_parms, ip_tunnel_netlink_parms and the like).
+func setAtOnce(kind string) bool {
+	return slices.Contains([]string{
+		"gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm",
+	}, kind)
+}
+
 // setInfo takes over IFLA_LINKINFO: what kind of device it is, of what kind its
 // master, and the options of both.
 func (l *link) setInfo(info []byte) error {
@@ -106,6 +117,10 @@ func (l *link) addOptions(kind string, data []byte) error {
 	}
 	if kind == "tun" {
 		l.addTun(msg)
+	}
+	if setAtOnce(kind) {
+		l.addOption(kind+"."+strconv.Itoa(allOfKind), data)
+		return nil
 	}
 	for _, a := range msg.attrs {
 		if typ := a.Attr.Type & nl.NLA_TYPE_MASK; !reported(kind, typ) {
@@ -176,15 +191,19 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if kind == "can" {
 		value = canValue(uint16(typ), value)
 	}
-	data := message{}
-	data.add(uint16(typ), value)
+	data := value
+	if typ != allOfKind {
+		one := message{}
+		one.add(uint16(typ), value)
+		data = one.bytes()
+	}
 	info := message{}
 	if master, ok := strings.CutSuffix(kind, slaveSuffix); ok {
 		info.add(unix.IFLA_INFO_SLAVE_KIND, nl.ZeroTerminated(master))
-		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_SLAVE_DATA, data.bytes())
+		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_SLAVE_DATA, data)
 	} else {
 		info.add(unix.IFLA_INFO_KIND, nl.ZeroTerminated(kind))
-		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_DATA, data.bytes())
+		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_DATA, data)
 	}
 	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_LINKINFO, info.bytes()))
 }

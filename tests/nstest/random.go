@@ -3,24 +3,50 @@ package nstest
 import (
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"strconv"
 	"strings"
 )
 
+// randomKind is a kind of device that RandomDevice makes.
+type randomKind struct {
+	script string
+	port   bool // a bridge takes it, as it is made here
+}
+
+// randomKinds are those that every kernel has, and in the virtual machine more.
+func randomKinds() []randomKind {
+	const low = "ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type "
+	kinds := []randomKind{
+		{"ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far up", true},
+		{"ip link add $d type ifb", true},
+		{low + "macvlan mode bridge", false},
+		{low + "macvtap mode vepa", false},
+		{"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9 ttl 7", true},
+		{"ip tuntap add $d mode tap user 7", false},
+		{"ip tuntap add $d mode tun", false},
+	}
+	if os.Getenv("NRI_NETDEV_VM") == "" {
+		return kinds
+	}
+	return append(kinds, []randomKind{
+		{"ip link add $d type dummy", true},
+		{low + "vlan id 5 ingress-qos-map 1:2", true},
+		{low + "ipvlan mode l2", false},
+		{low + "macsec port 7 encrypt on", false},
+		{"ip link add $d type geneve id 5 remote 192.0.2.9", true},
+		{"ip link add $d type gretap remote 192.0.2.9 local 192.0.2.8", true},
+		{"ip link add $d type sit remote 192.0.2.9 local 192.0.2.8", false},
+		{"ip link add $d type wireguard; wg set $d listen-port 5555 peer 6666666666666666666666666666666666666666660= allowed-ips 10.9.0.0/24", false},
+	}...)
+}
+
 // RandomDevice is a script that makes a device of a kind and with settings at
 // random.
 func RandomDevice(chance *rand.Rand, dev string) string {
-	kinds := []string{
-		"ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far up",
-		"ip link add $d type ifb",
-		"ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type macvlan mode bridge",
-		"ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type macvtap mode vepa",
-		"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9 ttl 7",
-		"ip tuntap add $d mode tap",
-		"ip tuntap add $d mode tun",
-	}
-	kind := chance.IntN(len(kinds))
-	script := kinds[kind] + "\n" + some(chance, []string{
+	kinds := randomKinds()
+	kind := kinds[chance.IntN(len(kinds))]
+	script := kind.script + "\n" + some(chance, []string{
 		"ip link set $d mtu %mtu%", "ip link set $d txqueuelen %n%", "ip link set $d group %n%", "ip link set $d alias rack%n%",
 		"ip link set $d promisc on", "ip link set $d allmulticast on", "ip link set $d multicast off",
 		"ip link property add dev $d altname alt%n%", "ip link set $d gso_max_size %big%", "ip link set $d gro_max_size %big%",
@@ -31,7 +57,7 @@ func RandomDevice(chance *rand.Rand, dev string) string {
 		"sysctl -qw net.ipv6.conf.$d.disable_ipv6=0", "sysctl -qw net.ipv4.neigh.$d.retrans_time_ms=%big%",
 		"sysctl -qw net.ipv6.neigh.$d.proxy_qlen=%n%", "tc qdisc add dev $d root pfifo limit %n%",
 	})
-	if kind < 5 && chance.IntN(4) == 0 && kind != 2 && kind != 3 {
+	if kind.port && chance.IntN(4) == 0 {
 		script += "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0\n" +
 			some(chance, []string{"bridge link set dev $d cost %n%", "bridge link set dev $d learning off", "bridge link set dev $d isolated on"})
 	}
@@ -65,6 +91,9 @@ func RandomAttack(chance *rand.Rand, dev string) string {
 		"ip link set $d gro_max_size %big%", "ip link set $d mode dormant", "ip link set $d addrgenmode none",
 		"ip link property add dev $d altname theirs%n%", "ip token set ::bad dev $d", "ip route add 10.67.0.0/16 dev $d",
 		"ethtool -K $d tso off gro off gso off", "ethtool -K $d tx off rx off sg off", "ethtool -L $d rx %small% tx 1", "ethtool -C $d rx-usecs %n%",
+		"ethtool -s $d autoneg off speed 100 duplex half", "ethtool -s $d msglvl %small%",
+		"ip link set $d type ipvlan mode l3", "ip link set $d type macsec encrypt off protect off", "ip link set $d type vlan ingress-qos-map 1:3",
+		"ip link set $d type geneve ttl %n%", "ip link set $d type gretap ttl %n%", "wg set $d listen-port %big% fwmark 7 peer 6666666666666666666666666666666666666666660= remove",
 		"bridge fdb add 02:00:00:00:00:67 dev $d", "ip link set $d type macvlan mode private", "ip link set $d type macvtap mode bridge",
 		"ip link set $d type vxlan ttl %n%", "ip link set $d type macvlan bcqueuelen %n%",
 		"for f in /proc/sys/net/ipv?/conf/$d/* /proc/sys/net/ipv?/neigh/$d/*; do read -r v <$f && echo $((v + 1)) >$f; done",
