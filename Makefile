@@ -41,7 +41,7 @@ containerd: setup
 # Tests that want physical NICs, udev, or kinds of devices that a kernel may lack, and
 # the program, in an emulated machine of their own. Kinds that every kernel has are
 # left to the unit tests.
-VM_TESTS := TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestLoss
+VM_TESTS := TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestReturnWireguard|TestLoss
 VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
 VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -exec $(CURDIR)/tests/vm/run
 test-vm:
@@ -59,6 +59,8 @@ fuzz: setup
 soak: setup
 	NRI_NETDEV_HISTORIES=20000 go test -count=1 -run RandomHistories ./plugin
 	NRI_NETDEV_SEEDS=5000 go test -count=1 -timeout 60m -parallel 16 -run Generated ./netmove/kernel
+	@tests/vm/setup
+	NRI_NETDEV_SEEDS=300 $(VM_GO_TEST) -timeout 30m -parallel 16 -run Generated ./netmove/kernel
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 bench: setup
