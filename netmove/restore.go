@@ -188,7 +188,11 @@ func (m *Mover) stateSteps(dev, want Snapshot) []step {
 	var t todo
 	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
 		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
-			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s", name)
+			shown := " to " + value
+			if strings.HasSuffix(name, "/stable_secret") {
+				shown = ""
+			}
+			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s%s", name, shown)
 		}
 	}
 	for _, o := range differing(want.Options, dev.Options) {
