@@ -1,6 +1,8 @@
 # make demo    the main job on a real containerd, shown step by step
 # make test    all checks and tests that need no other kernel
 # make test-vm the tests that need physical NICs, in a virtual machine
+# make test-k8s the shipped manifests on a real Kubernetes
+# make image   nri-netdev.tar, an OCI image archive
 #
 # They set up a Debian machine by themselves, as root, and leave nothing behind
 # but packages and .cache.
@@ -12,10 +14,16 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo test test-vm lint unit containerd fuzz soak bench setup setup-lint clean
+.PHONY: build demo image test test-vm test-k8s lint unit containerd fuzz soak bench setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
+
+# The same bytes for the same commit; docker build makes one, too.
+IMAGE ?= localhost/nri-netdev:devel
+image: build
+	@tests/setup image
+	@$(BIN)/image nri-netdev $(IMAGE) nri-netdev.tar
 
 demo: build
 	@cd tests/e2e && go run ./demo ../../nri-netdev
@@ -49,6 +57,12 @@ test-vm:
 	$(VM_GO_TEST) -run TestScripts .
 	$(VM_GO_TEST) -parallel 16 -run '$(VM_TESTS)' -skip '$(VM_SKIP)' ./netmove/kernel
 
+# A real etcd, API server, controller manager, scheduler and kubelet, which are built
+# from source once, and the shipped manifests on them.
+test-k8s: setup
+	@tests/setup image kubernetes
+	cd tests/e2e && go test -count=1 ./cluster
+
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m
 fuzz: setup
@@ -73,4 +87,4 @@ setup-lint:
 	@tests/setup lint
 
 clean:
-	rm -rf .cache nri-netdev
+	rm -rf .cache nri-netdev nri-netdev.tar

@@ -49,6 +49,19 @@ func findTools() (string, error) {
 	}
 }
 
+// Tool is a program that tests/setup has built.
+func Tool(name string) (string, error) {
+	tools, err := findTools()
+	if err != nil {
+		return "", err
+	}
+	path := filepath.Join(tools, name)
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("%w: run tests/setup %s", err, name)
+	}
+	return path, nil
+}
+
 // findContainerd finds the containerd that is built with a version of NRI.
 func findContainerd(tools, nri string) (string, error) {
 	path := filepath.Join(tools, "containerd")

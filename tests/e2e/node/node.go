@@ -127,6 +127,9 @@ func (n *Node) boot() error {
 // PID is the node's pid 1 as the caller sees it.
 func (n *Node) PID() int { return n.pid1.Process.Pid }
 
+// Cgroup is the name of the cgroup that holds those of all pods.
+func (n *Node) Cgroup() string { return n.cgroup }
+
 // Path is a file of the node as the caller sees it.
 func (n *Node) Path(path string) string {
 	// /var/run is an absolute link, which would lead to the caller's own /run.
@@ -158,4 +161,10 @@ func (n *Node) Close() error {
 		errs = append(errs, n.log.Close())
 	}
 	return errors.Join(append(errs, removeCgroup(n.cgroup))...)
+}
+
+// Import gives the runtime an image, from an archive.
+func (n *Node) Import(archive string) error {
+	_, err := n.Output(filepath.Join(n.tools, "ctr"), "--namespace=k8s.io", "images", "import", archive)
+	return err
 }

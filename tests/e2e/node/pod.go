@@ -1,12 +1,14 @@
 package node
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -150,4 +152,18 @@ func (s *Sandbox) info(ctx context.Context, into any) error {
 		return err
 	}
 	return json.Unmarshal([]byte(resp.Info["info"]), into)
+}
+
+// FindPod finds the newest sandbox of a pod that somebody else runs.
+func (n *Node) FindPod(ctx context.Context, namespace, name string) (*Sandbox, error) {
+	labels := map[string]string{"io.kubernetes.pod.name": name, "io.kubernetes.pod.namespace": namespace}
+	list, err := n.cri.ListPodSandbox(ctx, &cri.ListPodSandboxRequest{Filter: &cri.PodSandboxFilter{LabelSelector: labels}})
+	if err != nil {
+		return nil, err
+	}
+	if len(list.Items) == 0 {
+		return nil, fmt.Errorf("no sandbox of pod %s/%s", namespace, name)
+	}
+	newest := slices.MaxFunc(list.Items, func(a, b *cri.PodSandbox) int { return cmp.Compare(a.CreatedAt, b.CreatedAt) })
+	return &Sandbox{ID: newest.Id, UID: newest.Metadata.Uid, node: n}, nil
 }

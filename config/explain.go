@@ -1,0 +1,67 @@
+package config
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Verdict is what the config says of a device, whichever pod asks for it.
+type Verdict struct {
+	// Never says why it stays whatever the rules say, "" if it may move.
+	Never string `json:"never,omitempty"`
+
+	// Rules are those that select it, and lose nothing that they do not accept.
+	Rules []RuleOf `json:"rules,omitempty"`
+
+	// Why says what keeps rules that would match from selecting it.
+	Why string `json:"why,omitempty"`
+}
+
+// RuleOf is a rule that selects a device.
+type RuleOf struct {
+	Rule       int      `json:"rule"` // index in NodeConfig.Allow
+	Namespaces []string `json:"namespaces"`
+	PodNames   []string `json:"podNames,omitempty"`
+}
+
+// Explain says to whom the device may go.
+func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
+	if why := c.neverMoves(dev); why != "" {
+		return Verdict{Never: why}
+	}
+	var v Verdict
+	for i, r := range c.Allow {
+		switch {
+		case !r.matches(dev):
+		case !r.Selects(dev):
+			v.Why = needsName(dev.Role) + ": only a rule that writes its name out allows it"
+		case len(unaccepted(r, dev)) > 0:
+			v.Why = fmt.Sprintf("%s would be lost: only a rule that accepts it allows it", netmove.Losses(unaccepted(r, dev)))
+		default:
+			v.Rules = append(v.Rules, RuleOf{i, r.Namespaces, r.PodNames})
+		}
+	}
+	return v
+}
+
+// String is the verdict in a line.
+func (v Verdict) String() string {
+	switch {
+	case v.Never != "":
+		return "nobody: it " + v.Never
+	case len(v.Rules) == 0 && v.Why != "":
+		return "nobody: " + v.Why
+	case len(v.Rules) == 0:
+		return "nobody: no allow rule"
+	}
+	list := make([]string, len(v.Rules))
+	for i, r := range v.Rules {
+		list[i] = fmt.Sprintf("allow[%d] %s", r.Rule, strings.Join(r.Namespaces, ","))
+		if len(r.PodNames) > 0 {
+			list[i] += " (" + strings.Join(r.PodNames, ",") + ")"
+		}
+	}
+	return strings.Join(list, "; ")
+}

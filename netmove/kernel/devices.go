@@ -1,0 +1,34 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Devices reads every device of the namespace, by name.
+func (ns *Namespace) Devices() ([]netmove.Snapshot, error) {
+	names, err := ns.sysfs.names(allDevices)
+	if err != nil {
+		return nil, err
+	}
+	slices.Sort(names)
+	var list []netmove.Snapshot
+	for _, name := range names {
+		var dev netmove.Snapshot
+		err := undisturbed(func() (err error) {
+			dev, err = ns.Snapshot(name)
+			return err
+		})
+		if errors.Is(err, netmove.ErrNotFound) || errors.Is(err, errNoDevice) {
+			continue // went away meanwhile, or is a driver's file
+		}
+		if err != nil {
+			return nil, fmt.Errorf("device %q: %w", name, err)
+		}
+		list = append(list, dev)
+	}
+	return list, nil
+}
