@@ -68,7 +68,7 @@ and back when the pod ends. Without a command it runs the plugin.`,
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	serve.defaults()
-	root.AddCommand(runCommand(serve), checkCommand(c), devicesCommand(c), statusCommand(c), moveCommand(c), returnCommand(c), versionCommand())
+	root.AddCommand(runCommand(serve), checkCommand(c), devicesCommand(c), doctorCommand(c), statusCommand(c), moveCommand(c), returnCommand(c), versionCommand())
 	return root
 }
 

@@ -42,10 +42,11 @@ type Plugin struct {
 	missed    missed
 	altered   altered
 	metrics   *metrics
-	hooks     sync.RWMutex   // read by hooks that work, locked for good at the end
-	working   sync.WaitGroup // work that goes on behind a hook
-	timeout   atomic.Int64   // the runtime's for a request, 0 as long as none is known
-	ready     atomic.Bool    // registered with the runtime
+	hooks     sync.RWMutex            // read by hooks that work, locked for good at the end
+	working   sync.WaitGroup          // work that goes on behind a hook
+	timeout   atomic.Int64            // the runtime's for a request, 0 as long as none is known
+	runtime   atomic.Pointer[Runtime] // of the last registration
+	ready     atomic.Bool             // registered with the runtime
 
 	left      []*journal.Record // by the process before this one
 	recovered atomic.Bool       // nothing of that is left to do

@@ -123,6 +123,7 @@ func (s *connection) Configure(_ context.Context, text, runtime, version string)
 	}
 	s.setPolicy()
 	s.timeout.Store(int64(s.stub.RequestTimeout()))
+	s.runtime.Store(&Runtime{Name: runtime, Version: version, NRI: s.stub.RuntimeNRIVersion(), RequestTimeout: s.stub.RequestTimeout().String()})
 	s.log.Info("registered", "runtime", runtime, "version", version, "nri", s.stub.RuntimeNRIVersion(),
 		"requestTimeout", s.stub.RequestTimeout())
 	s.ready.Store(true)

@@ -36,6 +36,15 @@ type Status struct {
 	Attachments []Attachment `json:"attachments"`
 	Missed      []Missed     `json:"missed"`
 	Altered     []Altered    `json:"altered"`
+	Runtime     *Runtime     `json:"runtime,omitempty"` // that the plugin is registered with; nil while it is not
+}
+
+// Runtime is the container runtime.
+type Runtime struct {
+	Name           string `json:"name"`
+	Version        string `json:"version"`
+	NRI            string `json:"nri,omitempty"`  // version of its NRI, if it tells
+	RequestTimeout string `json:"requestTimeout"` // how long it waits for an answer
 }
 
 // Attachment is one device of one sandbox.
@@ -61,7 +70,11 @@ type Missed struct {
 
 // Status tells what the journal and the runtime's list say.
 func (p *Plugin) Status() Status {
-	return Status{Attachments: attachments(p.journal.All()), Missed: p.missed.list(), Altered: p.altered.list()}
+	s := Status{Attachments: attachments(p.journal.All()), Missed: p.missed.list(), Altered: p.altered.list()}
+	if p.ready.Load() {
+		s.Runtime = p.runtime.Load()
+	}
+	return s
 }
 
 // StatusOf is the status as far as the records tell it, without the plugin.
