@@ -23,6 +23,7 @@ func TestKubernetes(t *testing.T) {
 		{"Deployment", (*fixture).rollsDeployment},
 		{"StatefulSet", (*fixture).restartsStatefulSet},
 		{"Job", (*fixture).runsJob},
+		{"required plugin", (*fixture).requires},
 		{"DaemonSet rolls over", (*fixture).rollsPlugin},
 		{"plugin killed", (*fixture).killsPlugin},
 		{"kubelet and containerd restart", (*fixture).restarts},
@@ -35,12 +36,22 @@ func TestKubernetes(t *testing.T) {
 }
 
 func (f *fixture) installs(t *testing.T) {
-	manifests, err := filepath.Abs(filepath.Join(repository, "manifests"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	f.kubectl(t, "apply", "-k", manifests)
+	f.install(t, "manifests")
 	f.pluginReady(t)
+}
+
+// requires has pods wait for the plugin: without, the runtime starts those that it
+// is not there for, and they run without their devices (docs/levels.md).
+func (f *fixture) requires(t *testing.T) {
+	f.install(t, "manifests/overlays/required-plugin")
+	f.allow(t)
+	f.eventually(t, "annotation that requires the plugin", func() bool {
+		f.apply(t, pod("asks", "eth1"))
+		out := f.kubectl(t, "get", "pod", "asks", "-o", "yaml")
+		f.kubectl(t, "delete", "pod", "asks")
+		return strings.Contains(out, "required-plugins.noderesource.dev: '[\"nri-netdev\"]'")
+	})
+	f.isHome(t, "eth1")
 }
 
 // A refused pod shows the plugin's words in its events, and runs as soon as the node's
@@ -51,9 +62,7 @@ func (f *fixture) refuses(t *testing.T) {
 		return strings.Contains(f.kubectl(t, "get", "events"), `device "eth1" is not allowed in namespace "default"`)
 	})
 	f.isHome(t, "eth1")
-	config := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nri-netdev, namespace: nri-netdev}\ndata:\n  config.yaml: |" +
-		indent("\n"+nodeConfig, 4)
-	f.apply(t, config)
+	f.allow(t)
 	f.runs(t, "early", "eth1")
 	f.kubectl(t, "delete", "pod", "early")
 	f.isHome(t, "eth1")
@@ -210,7 +219,7 @@ func (f *fixture) removes(t *testing.T) {
 	f.runs(t, "last", "eth1")
 	f.kubectl(t, "exec", "-n", "nri-netdev", f.pluginPod(t), "--", "/nri-netdev", "return", "--all")
 	f.isHome(t, "eth1")
-	manifests, err := filepath.Abs(filepath.Join(repository, "manifests"))
+	manifests, err := filepath.Abs(filepath.Join(repository, "manifests/overlays/required-plugin"))
 	if err != nil {
 		t.Fatal(err)
 	}

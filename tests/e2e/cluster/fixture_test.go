@@ -47,7 +47,7 @@ func start(t *testing.T) *fixture {
 	if out, err := exec.Command("make", "-s", "-C", root, "image").CombinedOutput(); err != nil {
 		t.Fatalf("make image: %v: %s", err, out)
 	}
-	c, err := cluster.Start(t.Context(), node.Options{})
+	c, err := cluster.Start(t.Context(), node.Options{Validator: true})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,6 +64,7 @@ func start(t *testing.T) *fixture {
 		t.Fatal(err)
 	}
 	f := &fixture{Cluster: c, host: nstest.At(c.Netns()), before: map[string]string{}}
+	f.host.Shell(t, "sysctl -qw net.ipv4.ip_forward=1") // as the CNI's bridge does for the first pod
 	for i, dev := range devices {
 		f.host.IP(t, "link add "+dev+" type veth peer name "+dev+"p netns "+c.Path("/run/network"))
 		nstest.At(c.Path("/run/network")).IP(t, "link set "+dev+"p up")
@@ -74,6 +75,23 @@ func start(t *testing.T) *fixture {
 		f.before[dev] = f.host.Settled(t, dev)
 	}
 	return f
+}
+
+// install applies a folder of manifests, and the node config of the tests.
+func (f *fixture) install(t *testing.T, folder string) {
+	t.Helper()
+	path, err := filepath.Abs(filepath.Join(repository, folder))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.kubectl(t, "apply", "-k", path)
+}
+
+// allow gives the plugin the node config of the tests.
+func (f *fixture) allow(t *testing.T) {
+	t.Helper()
+	f.apply(t, "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: nri-netdev, namespace: nri-netdev}\ndata:\n  config.yaml: |"+
+		indent("\n"+nodeConfig, 4))
 }
 
 // kubectl fails the test if it fails.
