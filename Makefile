@@ -43,6 +43,7 @@ unit: setup
 # Pods on a real containerd, each test on a node of its own. The last package
 # holds RTNL, which is the whole machine's, for seconds: it runs alone.
 containerd: setup
+	@tests/setup containerds
 	cd tests/e2e && go test -count=1 ./demo ./node/...
 	cd tests/e2e && go test -count=1 -parallel 6 .
 

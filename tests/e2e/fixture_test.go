@@ -75,8 +75,15 @@ func start(t *testing.T) *fixture {
 	return f
 }
 
+// containerdEnv names the build of containerd to test with, where a test does not
+// name its own.
+const containerdEnv = "NRI_NETDEV_CONTAINERD"
+
 func startNode(t *testing.T, opts node.Options) *fixture {
 	t.Helper()
+	if opts.Containerd == "" {
+		opts.Containerd = os.Getenv(containerdEnv)
+	}
 	n, err := node.Start(t.Context(), opts)
 	if err != nil {
 		t.Fatal(err)

@@ -18,6 +18,7 @@ func TestKubernetes(t *testing.T) {
 	}{
 		{"install", (*fixture).installs},
 		{"refused, until the config allows it", (*fixture).refuses},
+		{"commands", (*fixture).looks},
 		{"ends of a pod", (*fixture).endsPods},
 		{"pause dies", (*fixture).pauseDies},
 		{"Deployment", (*fixture).rollsDeployment},
@@ -66,6 +67,33 @@ func (f *fixture) refuses(t *testing.T) {
 	f.runs(t, "early", "eth1")
 	f.kubectl(t, "delete", "pod", "early")
 	f.isHome(t, "eth1")
+}
+
+// What an operator sees, in the DaemonSet's pod.
+func (f *fixture) looks(t *testing.T) {
+	f.apply(t, pod("worker-0", "eth1"))
+	f.runs(t, "worker-0", "eth1")
+	doctor := f.program(t, "doctor")
+	if strings.Contains(doctor, "fail ") || strings.Contains(doctor, "warn ") || !strings.Contains(doctor, "registered with containerd") {
+		t.Errorf("doctor:\n%s", doctor)
+	}
+	if devices := f.program(t, "devices"); !strings.Contains(devices, "default/worker-0 as net1") ||
+		!strings.Contains(devices, "allow[0] default") || !strings.Contains(devices, "carries the node's default route") {
+		t.Errorf("devices:\n%s", devices)
+	}
+	if status := f.program(t, "status"); !strings.Contains(status, "worker-0") || !strings.Contains(status, "attached") {
+		t.Errorf("status:\n%s", status)
+	}
+	f.kubectl(t, "delete", "pod", "worker-0")
+	f.isHome(t, "eth1")
+}
+
+// program runs one of its commands where it runs.
+func (f *fixture) program(t *testing.T, command ...string) string {
+	t.Helper()
+	out := f.kubectl(t, append([]string{"exec", "-n", "nri-netdev", f.pluginPod(t), "--", "/nri-netdev"}, command...)...)
+	t.Logf("nri-netdev %s\n%s", strings.Join(command, " "), out)
+	return out
 }
 
 func (f *fixture) endsPods(t *testing.T) {
@@ -180,7 +208,7 @@ func (f *fixture) rollsPlugin(t *testing.T) {
 func (f *fixture) killsPlugin(t *testing.T) {
 	f.apply(t, pod("stays", "eth1"))
 	f.runs(t, "stays", "eth1")
-	if _, err := f.Output("sh", "-c", "kill -KILL $(pgrep -f 'nri-netdev run')"); err != nil {
+	if _, err := f.Output("sh", "-c", "kill -KILL $(pgrep -x nri-netdev)"); err != nil {
 		t.Fatal(err)
 	}
 	f.apply(t, pod("starts", "eth3"))
@@ -217,7 +245,7 @@ func (f *fixture) restarts(t *testing.T) {
 func (f *fixture) removes(t *testing.T) {
 	f.apply(t, pod("last", "eth1"))
 	f.runs(t, "last", "eth1")
-	f.kubectl(t, "exec", "-n", "nri-netdev", f.pluginPod(t), "--", "/nri-netdev", "return", "--all")
+	f.program(t, "return", "--all")
 	f.isHome(t, "eth1")
 	manifests, err := filepath.Abs(filepath.Join(repository, "manifests/overlays/required-plugin"))
 	if err != nil {

@@ -62,14 +62,11 @@ func Tool(name string) (string, error) {
 	return path, nil
 }
 
-// findContainerd finds the containerd that is built with a version of NRI.
-func findContainerd(tools, nri string) (string, error) {
-	path := filepath.Join(tools, "containerd")
-	if nri != "" {
-		path = filepath.Join(tools, "nri-"+nri, "containerd")
-	}
+// findContainerd finds a build of containerd.
+func findContainerd(tools, build string) (string, error) {
+	path := filepath.Join(tools, build, "containerd")
 	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%w: run tests/setup", err)
+		return "", fmt.Errorf("%w: run tests/setup containerds", err)
 	}
 	return path, nil
 }

@@ -15,6 +15,8 @@ import (
 var (
 	//go:embed config.toml
 	containerdConfig string
+	//go:embed config-1.7.toml
+	containerd17Config string
 	//go:embed cni.conflist
 	cniConfig string
 )
@@ -39,6 +41,9 @@ const validatorConfig = `version = 3
 
 func (n *Node) writeConfig(opts Options) error {
 	files := map[string]string{configFile: containerdConfig, cniConfigFile: cniConfig}
+	if opts.Containerd == Containerd17 {
+		files[configFile] = containerd17Config
+	}
 	if opts.Config != "" {
 		files[moreConfigFile] = "version = 3\n" + opts.Config
 	}
@@ -60,7 +65,7 @@ func (n *Node) writeConfig(opts Options) error {
 // until it can run pods. Pods of its predecessor are still there.
 func (n *Node) StartContainerd(ctx context.Context) error {
 	cmd := exec.Command(n.program, "--config", configFile)
-	cmd.Env = append(os.Environ(), "PATH="+n.tools+":"+os.Getenv("PATH")) // the shim is found there
+	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(n.program)+":"+n.tools+":"+os.Getenv("PATH")) // the shim is found there
 	// A file, not a pipe: shims keep it open, and Wait would wait for them.
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	var err error

@@ -89,7 +89,7 @@ func imageArchive(program []byte) ([]byte, error) {
 // importImage hands the archive to containerd, and waits until CRI, which
 // learns of new images by events, has it.
 func (n *Node) importImage(ctx context.Context, archive string) error {
-	if _, err := n.Output(filepath.Join(n.tools, "ctr"), "--namespace=k8s.io", "images", "import", archive); err != nil {
+	if err := n.Import(archive); err != nil {
 		return err
 	}
 	for !n.cri.hasImage(ctx) {

@@ -26,17 +26,20 @@ type Options struct {
 	// Config is TOML that containerd merges over the node's own config.
 	Config string
 
-	// NRI is the containerd to run: "" for the release as it is, NRI0125 for
-	// the same one built with an NRI that has failure policies.
-	NRI string
+	// Containerd is the one to run: "" for the newest release as it is, or one of
+	// the constants.
+	Containerd string
 
 	// Validator switches on NRI's default validator, which refuses containers
 	// of pods that RequirePlugin asks a plugin for that is not there.
 	Validator bool
 }
 
-// NRI0125 is a version of NRI that containerd can be had with.
-const NRI0125 = "0.12.5"
+// Other builds of containerd.
+const (
+	NRI0125      = "nri-0.12.5" // with an NRI that has failure policies
+	Containerd17 = "1.7"        // the oldest that is supported
+)
 
 // Node is a machine made of namespaces. Its methods may be called by several
 // goroutines, but for Close.
@@ -66,7 +69,7 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pause image: %w", err)
 	}
-	program, err := findContainerd(tools, opts.NRI)
+	program, err := findContainerd(tools, opts.Containerd)
 	if err != nil {
 		return nil, err
 	}
@@ -165,6 +168,10 @@ func (n *Node) Close() error {
 
 // Import gives the runtime an image, from an archive.
 func (n *Node) Import(archive string) error {
-	_, err := n.Output(filepath.Join(n.tools, "ctr"), "--namespace=k8s.io", "images", "import", archive)
+	ctr := filepath.Join(filepath.Dir(n.program), "ctr")
+	if _, err := os.Stat(ctr); err != nil {
+		ctr = filepath.Join(n.tools, "ctr")
+	}
+	_, err := n.Output(ctr, "--namespace=k8s.io", "images", "import", archive)
 	return err
 }
