@@ -2,6 +2,7 @@
 # make test    all checks and tests that need no other kernel
 # make test-vm the tests that need physical NICs, in a virtual machine
 # make test-k8s the shipped manifests on a real Kubernetes
+# make test-containerd-1.7 the oldest containerd that is supported
 # make image   nri-netdev.tar, an OCI image archive
 #
 # They set up a Debian machine by themselves, as root, and leave nothing behind
@@ -14,7 +15,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo image test test-vm test-k8s lint unit containerd fuzz soak bench setup setup-lint clean
+.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 lint unit containerd fuzz soak bench setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -63,6 +64,12 @@ test-vm:
 test-k8s: setup
 	@tests/setup image kubernetes
 	cd tests/e2e && go test -count=1 ./cluster
+
+# But for what is about newer NRI, and for what test does with containerd as it is.
+test-containerd-1.7: setup
+	@tests/setup containerds
+	cd tests/e2e && NRI_NETDEV_CONTAINERD=1.7 go test -count=1 -parallel 6 \
+		-skip 'TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn' .
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m
