@@ -141,6 +141,7 @@ func (o *runOptions) watchConfig(ctx context.Context, log *slog.Logger, p *plugi
 	defer signal.Stop(reload)
 	config.Watch(ctx, o.config, c, reload, func(c *config.NodeConfig, err error) {
 		if err != nil {
+			p.RefuseConfig()
 			log.Error("node config not reloaded, the one before stays in force", "config", o.config, "err", err)
 			return
 		}
@@ -246,6 +247,9 @@ func openJournal(log *slog.Logger, state string) (*journal.Journal, error) {
 	j, problems, err := journal.Open(state, boot)
 	for _, p := range problems {
 		log.Error("a file of the journal was set aside", "err", p)
+	}
+	if errors.Is(err, journal.ErrVersion) {
+		err = withHint(err, "run the newer program again, or have it return --all before you go back")
 	}
 	return j, err
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"slices"
+	"time"
 )
 
 // Mover moves devices between the host's network namespace and pods'.
@@ -15,6 +16,19 @@ type Mover struct {
 	Kernel Kernel
 	Host   Namespace // the namespace devices come from and return to
 	Log    *slog.Logger
+
+	// Moved, if it is not nil, is told how long the kernel took to move one device.
+	Moved func(took time.Duration)
+}
+
+// timedMove moves a device from one namespace to the other.
+func (m *Mover) timedMove(from Namespace, index int, to Namespace, name string, newIndex int) error {
+	began := time.Now()
+	err := from.Move(index, to, name, newIndex)
+	if err == nil && m.Moved != nil {
+		m.Moved(time.Since(began))
+	}
+	return err
 }
 
 // Prepare compares the plan with the pod's namespace, which it only reads: the
@@ -133,9 +147,9 @@ func (m *Mover) moveIn(pod Namespace, a *Attachment) error {
 // where that is free in the pod.
 func (m *Mover) moveInGuarded(pod Namespace, a *Attachment) error {
 	id := a.Before.Identity
-	err := m.Host.Move(id.Index, pod, a.PodName, id.Index)
+	err := m.timedMove(m.Host, id.Index, pod, a.PodName, id.Index)
 	if errors.Is(err, ErrIndexTaken) {
-		err = m.Host.Move(id.Index, pod, a.PodName, 0)
+		err = m.timedMove(m.Host, id.Index, pod, a.PodName, 0)
 	}
 	if err != nil {
 		return &StepError{Device: a.Before.Name, Step: "move into the pod", Err: err}

@@ -95,9 +95,9 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 	if err := m.renameRecognisable(pod, dev, before.Identity); err != nil {
 		return err
 	}
-	err := pod.Move(index, m.Host, before.Name, before.Identity.Index)
+	err := m.timedMove(pod, index, m.Host, before.Name, before.Identity.Index)
 	if errors.Is(err, ErrIndexTaken) {
-		err = pod.Move(index, m.Host, before.Name, 0)
+		err = m.timedMove(pod, index, m.Host, before.Name, 0)
 	}
 	if errors.Is(err, ErrNameTaken) {
 		if _, lerr := pod.Locate(before.Identity, index); errors.Is(lerr, ErrNotFound) {

@@ -155,6 +155,7 @@ func (p *Plugin) move(ctx context.Context, netns netmove.Namespace, record *jour
 	err := p.commit(record, c)
 	if err == nil {
 		p.metrics.attached(attached)
+		p.metrics.attachTook.Observe(took.Seconds())
 		p.compared(log, plan)
 		log.Info("devices attached", "devices", summary(plan), "took", took)
 		return nil

@@ -25,9 +25,10 @@ func (p *Plugin) CreateContainer(ctx context.Context, pod *api.PodSandbox, _ *ap
 	if !config.Asks(pod.GetAnnotations()) {
 		return nil, nil, nil
 	}
+	defer p.metrics.answered(hookCreate)()
 	err := p.inTime(ctx, func(ctx context.Context, c *claim) error { return p.gate(ctx, pod, c) })
 	if err != nil {
-		p.metrics.attached(refused)
+		p.metrics.refused(err)
 		p.podLog(pod).Warn("container refused", "err", err)
 		return nil, nil, oneLine(err)
 	}

@@ -106,6 +106,7 @@ func (p *Plugin) giving(record *journal.Record, why reason) *giving {
 func (g *giving) run(devices []netmove.Attachment) error {
 	began := time.Now()
 	g.all(devices)
+	observe(g.metrics.returnTook, began)
 	if !g.away && len(g.left.Quarantined) == 0 {
 		err := g.holds.release(g.left.Sandbox)
 		g.check("let go of the pod's network namespace", err)

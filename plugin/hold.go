@@ -48,6 +48,14 @@ func (h *holds) hold(sandbox string, ns netmove.Namespace) (kept bool, err error
 	return true, nil
 }
 
+// count is how many namespaces are held.
+func (h *holds) count() int {
+	pins, _ := os.ReadDir(h.folder) // made with the first one
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(pins) + len(h.open)
+}
+
 // release lets go of a sandbox's namespace. It may be repeated.
 func (h *holds) release(sandbox string) error {
 	err := h.kernel.Unpin(h.path(sandbox))

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"net/http"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -26,6 +27,33 @@ type metrics struct {
 	attaches *prometheus.CounterVec
 	returns  *prometheus.CounterVec
 	unlike   *prometheus.CounterVec
+	refusals *prometheus.CounterVec
+	reloads  *prometheus.CounterVec
+
+	attachTook prometheus.Histogram
+	returnTook prometheus.Histogram
+	moveTook   prometheus.Histogram
+	hookTook   *prometheus.HistogramVec
+	recoveries prometheus.Counter
+	configAt   prometheus.Gauge
+}
+
+// hook is one of the runtime's requests, by NRI's name for it.
+type hook string
+
+const (
+	hookRun    hook = "RunPodSandbox"
+	hookStop   hook = "StopPodSandbox"
+	hookRemove hook = "RemovePodSandbox"
+	hookCreate hook = "CreateContainer"
+)
+
+// seconds are the buckets of durations: a move takes 13 to 17 ms, a runtime waits
+// for 2 s.
+func seconds() []float64 { return []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1.2, 2.5, 5, 10} }
+
+func histogram(name, help string) prometheus.HistogramOpts {
+	return prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds()}
 }
 
 func newMetrics(p *Plugin) *metrics {
@@ -41,16 +69,70 @@ func newMetrics(p *Plugin) *metrics {
 			Name: "nri_netdev_differences_total",
 			Help: "Attributes of devices that were not as meant after an attach (in the pod) or a return (on the host).",
 		}, []string{"where", "attribute"}),
+		refusals: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nri_netdev_refusals_total", Help: "Pods that were refused, by reason.",
+		}, []string{"reason"}),
+		reloads: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "nri_netdev_config_reloads_total", Help: "Changes of the node config, by result.",
+		}, []string{"result"}),
+		attachTook: prometheus.NewHistogram(histogram("nri_netdev_attach_duration_seconds", "Attach of all devices of a pod, from the first move to the last setting.")),
+		returnTook: prometheus.NewHistogram(histogram("nri_netdev_return_duration_seconds", "Return of all devices of a pod, tries that were not complete among them.")),
+		moveTook:   prometheus.NewHistogram(histogram("nri_netdev_move_duration_seconds", "One move of one device in the kernel, either way.")),
+		hookTook: prometheus.NewHistogramVec(histogram("nri_netdev_hook_duration_seconds",
+			"Requests of the runtime's about pods with devices, until the answer."), []string{"hook"}),
+		recoveries: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "nri_netdev_recoveries_total", Help: "Sandboxes whose attach or return an earlier process had not completed.",
+		}),
+		configAt: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "nri_netdev_config_timestamp_seconds", Help: "When the node config in force was read, as Unix time.",
+		}),
 	}
+	for _, r := range reasons() {
+		m.refusals.WithLabelValues(r.label)
+	}
+	for _, r := range []string{valid, invalid} {
+		m.reloads.WithLabelValues(r)
+	}
+	m.configAt.SetToCurrentTime()
 	for _, r := range []result{attached, refused} {
 		m.attaches.WithLabelValues(string(r))
 	}
 	for _, r := range []result{returned, quarantined, lostForGood} {
 		m.returns.WithLabelValues(string(r))
 	}
-	m.registry.MustRegister(m.attaches, m.returns, m.unlike, states{p},
+	m.registry.MustRegister(m.attaches, m.returns, m.unlike, m.refusals, m.reloads, m.attachTook, m.returnTook, m.moveTook,
+		m.hookTook, m.recoveries, m.configAt, states{p},
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
+}
+
+// Results of a reload.
+const (
+	valid   = "valid"
+	invalid = "invalid"
+)
+
+// reloaded counts a change of the node config.
+func (m *metrics) reloaded(result string) {
+	m.reloads.WithLabelValues(result).Inc()
+	if result == valid {
+		m.configAt.SetToCurrentTime()
+	}
+}
+
+// answered is called when a hook begins, and what it returns when it has answered.
+func (m *metrics) answered(h hook) func() {
+	began := time.Now()
+	return func() { m.hookTook.WithLabelValues(string(h)).Observe(time.Since(began).Seconds()) }
+}
+
+// observe takes in how long something took that began then.
+func observe(h prometheus.Histogram, began time.Time) { h.Observe(time.Since(began).Seconds()) }
+
+// refused counts a pod or a container that does not start.
+func (m *metrics) refused(err error) {
+	m.attached(refused)
+	m.refusals.WithLabelValues(reasonOf(err)).Inc()
 }
 
 func (m *metrics) attached(r result) { m.attaches.WithLabelValues(string(r)).Inc() }
@@ -84,6 +166,7 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	for _, state := range allStates() {
 		out <- prometheus.MustNewConstMetric(perState, prometheus.GaugeValue, float64(count[state]), string(state))
 	}
+	gauge("nri_netdev_pins", "Network namespaces of pods that are kept alive.", float64(s.holds.count()))
 	gauge("nri_netdev_missed_pods", "Pods that run without the devices that they ask for.", float64(len(s.missed.list())))
 	gauge("nri_netdev_registered", "1 while registered with the runtime.", truth(s.ready.Load()))
 	gauge("nri_netdev_recovered", "1 once nothing is left to do of what earlier processes left.", truth(s.recovered.Load()))

@@ -1,6 +1,7 @@
 package plugin
 
 import (
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"time"
@@ -9,6 +10,9 @@ import (
 // firstGuess is what a move takes as long as none was measured: the kernel
 // waits for three to four ticks of its clock in each (rcu_barrier).
 const firstGuess = 20 * time.Millisecond
+
+// errTooMany refuses what cannot be done in the time that is left.
+var errTooMany = errors.New("too many devices")
 
 // pace is how long moving one device takes on this node, a moving average.
 // The zero value stands for firstGuess.
@@ -37,6 +41,6 @@ func (p *pace) fits(devices int, left time.Duration) error {
 	// Who is refused measures nothing: without this, one slow moment would
 	// keep pods with many devices out for good.
 	p.measured(1, firstGuess)
-	return fmt.Errorf("moving %d devices takes about %v on this node and the runtime leaves %v for it: ask for fewer, or raise the runtime's NRI request time-out",
-		devices, need.Round(time.Millisecond), left.Round(time.Millisecond))
+	return fmt.Errorf("%w: moving %d devices takes about %v on this node and the runtime leaves %v for it: ask for fewer, or raise the runtime's NRI request time-out",
+		errTooMany, devices, need.Round(time.Millisecond), left.Round(time.Millisecond))
 }

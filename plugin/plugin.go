@@ -72,6 +72,7 @@ func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeC
 		ends:  newEnds(mover.Kernel, log),
 	}
 	p.metrics = newMetrics(p)
+	mover.Moved = func(took time.Duration) { p.metrics.moveTook.Observe(took.Seconds()) }
 	p.config.Store(c)
 	return p
 }
@@ -84,8 +85,12 @@ func (p *Plugin) SetConfig(c *config.NodeConfig) bool {
 		return false
 	}
 	p.config.Store(c)
+	p.metrics.reloaded(valid)
 	return true
 }
+
+// RefuseConfig counts a node config that is not valid, and so changes nothing.
+func (p *Plugin) RefuseConfig() { p.metrics.reloaded(invalid) }
 
 // requestTimeout is the runtime's time-out of a request.
 func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }
@@ -109,11 +114,12 @@ func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 	if !config.Asks(pod.GetAnnotations()) {
 		return nil
 	}
+	defer p.metrics.answered(hookRun)()
 	err := p.inTime(ctx, func(ctx context.Context, c *claim) error { return p.attach(ctx, pod, c) })
 	if err == nil {
 		return nil
 	}
-	p.metrics.attached(refused)
+	p.metrics.refused(err)
 	p.podLog(pod).Warn("pod refused", "err", err)
 	return oneLine(err)
 }
@@ -122,18 +128,19 @@ func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 // about an error, and would skip the hooks of other plugins for it: what
 // cannot be returned now is tried again by the sweep.
 func (p *Plugin) StopPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
-	return p.podEnds(ctx, pod)
+	return p.podEnds(ctx, pod, hookStop)
 }
 
 // RemovePodSandbox does the same, for runtimes that skip StopPodSandbox.
 func (p *Plugin) RemovePodSandbox(ctx context.Context, pod *api.PodSandbox) error {
-	return p.podEnds(ctx, pod)
+	return p.podEnds(ctx, pod, hookRemove)
 }
 
-func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox) error {
+func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) error {
 	if !config.Asks(pod.GetAnnotations()) {
 		return nil
 	}
+	defer p.metrics.answered(h)()
 	p.populated.forget(pod.GetId())
 	p.missed.forget(pod.GetId())
 	err := p.inTime(ctx, func(context.Context, *claim) error {

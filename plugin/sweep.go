@@ -30,6 +30,7 @@ func (p *Plugin) Recover() {
 	defer p.recovered.Store(true)
 	for _, r := range p.left {
 		if r.State == journal.Attaching || r.State == journal.Returning {
+			p.metrics.recoveries.Inc()
 			_ = p.giveBack(r.Sandbox, unfinished) // logged, and tried again
 		}
 	}

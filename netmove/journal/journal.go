@@ -38,9 +38,13 @@ type Journal struct {
 	records atomic.Pointer[map[string]*Record]
 }
 
+// ErrVersion means that a newer program has written a record.
+var ErrVersion = fmt.Errorf("a newer program has written it; this one knows versions up to %d", version)
+
 // Open reads the journal below the state folder, and makes what is missing of
 // it. Files that are no record of this boot are moved to the folder set-aside
-// beside the records, and told in problems; they are not an error.
+// beside the records, and told in problems; they are not an error. Those of a newer
+// program are: ErrVersion.
 func Open(state, bootID string) (j *Journal, problems []error, err error) {
 	j = &Journal{folder: filepath.Join(state, recordsFolder), aside: filepath.Join(state, setAsideFolder), bootID: bootID}
 	j.records.Store(&map[string]*Record{})
@@ -58,6 +62,9 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 			continue
 		}
 		r, err := j.read(e.Name())
+		if errors.Is(err, ErrVersion) {
+			return nil, nil, err // to set it aside would be to lose its devices
+		}
 		if err != nil {
 			problems = append(problems, errors.Join(err, j.setAside(e.Name())))
 			j.setAsides++
@@ -112,12 +119,19 @@ func (j *Journal) read(name string) (*Record, error) {
 		return nil, fmt.Errorf("journal: %w", err)
 	}
 	r := &Record{}
+	var format struct {
+		Version int
+		BootID  string
+	}
+	if err := json.Unmarshal(data, &format); err == nil && format.Version > version && format.BootID == j.bootID {
+		return nil, fmt.Errorf("journal: %s has version %d: %w", name, format.Version, ErrVersion)
+	}
 	if err := json.Unmarshal(data, r); err != nil {
 		return nil, fmt.Errorf("journal: %s is not a record: %w", name, err)
 	}
 	switch {
 	case r.Version != version:
-		return nil, fmt.Errorf("journal: %s has version %d, this program knows version %d", name, r.Version, version)
+		return nil, fmt.Errorf("journal: %s has version %d, and there is none but %d", name, r.Version, version)
 	case r.BootID != j.bootID:
 		return nil, fmt.Errorf("journal: %s is of an earlier boot", name)
 	case r.Sandbox+suffix != name:

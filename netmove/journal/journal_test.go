@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -250,7 +251,8 @@ func TestSetAside(t *testing.T) {
 		"torn.json":    good[:len(good)/2],
 		"empty.json":   nil,
 		"foreign.txt":  []byte("hello"),
-		"version.json": edited(func(m map[string]any) { m["version"] = 2; m["sandbox"] = "version" }),
+		"version.json": edited(func(m map[string]any) { m["version"] = 0; m["sandbox"] = "version" }),
+		"old.json":     edited(func(m map[string]any) { m["bootID"] = "boot-0"; m["version"] = version + 1; m["sandbox"] = "old" }),
 		"boot.json":    edited(func(m map[string]any) { m["bootID"] = "boot-0"; m["sandbox"] = "boot" }),
 		"renamed.json": good,
 	}
@@ -277,6 +279,33 @@ func TestSetAside(t *testing.T) {
 	}
 	if _, problems := open(t, state); len(problems) > 0 {
 		t.Errorf("told again: %v", problems)
+	}
+}
+
+// A record of a newer program, which may have devices, is no reason to forget them.
+func TestNewerRecord(t *testing.T) {
+	state := t.TempDir()
+	j, _ := open(t, state)
+	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(state, recordsFolder, "a.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := strings.Replace(string(data), `"version": 1`, `"version": 2`, 1)
+	if newer == string(data) {
+		t.Fatalf("no version in %s", data)
+	}
+	if err := os.WriteFile(path, []byte(newer), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := Open(state, boot); !errors.Is(err, ErrVersion) {
+		t.Errorf("error is %v, want %v", err, ErrVersion)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error("the record is not where it was")
 	}
 }
 
