@@ -62,7 +62,7 @@ test-vm:
 # A real etcd, API server, controller manager, scheduler and kubelet, which are built
 # from source once, and the shipped manifests on them.
 test-k8s: setup
-	@tests/setup image kubernetes
+	@tests/setup image promql kubernetes
 	cd tests/e2e && go test -count=1 ./cluster
 
 # But for what is about newer NRI, and for what test does with containerd as it is.
@@ -83,6 +83,8 @@ soak: setup
 	NRI_NETDEV_SEEDS=5000 go test -count=1 -timeout 60m -parallel 16 -run Generated ./netmove/kernel
 	@tests/vm/setup
 	NRI_NETDEV_SEEDS=300 $(VM_GO_TEST) -timeout 30m -parallel 16 -run Generated ./netmove/kernel
+	@tests/setup image kubernetes
+	cd tests/e2e && NRI_NETDEV_CHURN=10m go test -count=1 -timeout 30m -v -run Churn ./cluster
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 bench: setup

@@ -24,12 +24,14 @@ func TestExplain(t *testing.T) {
 		{"no rule", netmove.Snapshot{Name: "eth7"}, "nobody: no allow rule"},
 		{"protected", netmove.Snapshot{Name: "eno1"}, "nobody: it is protected by this node's config and never moves"},
 		{
-			"port", netmove.Snapshot{Name: "enp9", Role: netmove.Role{PortOf: "br0"}},
+			"port",
+			netmove.Snapshot{Name: "enp9", Role: netmove.Role{PortOf: "br0"}},
 			"nobody: it is a port of another device: only a rule that writes its name out allows it",
 		},
 		{"loss", netmove.Snapshot{Name: "enp2", Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}, "allow[1] lab"},
 		{
-			"loss that nobody accepts", netmove.Snapshot{Name: "enp3", Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}},
+			"loss that nobody accepts",
+			netmove.Snapshot{Name: "enp3", Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}},
 			"nobody: qdisc (tbf) would be lost: only a rule that accepts it allows it",
 		},
 	} {

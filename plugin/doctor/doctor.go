@@ -30,11 +30,14 @@ type Finding struct {
 // Findings are those of all checks.
 type Findings []Finding
 
-func (f *Findings) add(check string, level Level, advice, format string, args ...any) {
+// notes collects findings.
+type notes struct{ Findings }
+
+func (n *notes) add(check string, level Level, advice, format string, args ...any) {
 	if level == OK {
 		advice = ""
 	}
-	*f = append(*f, Finding{check, level, fmt.Sprintf(format, args...), advice})
+	n.Findings = append(n.Findings, Finding{check, level, fmt.Sprintf(format, args...), advice})
 }
 
 // Failed reports whether something does not work.

@@ -5,13 +5,16 @@ import (
 	"errors"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
-	"golang.org/x/sys/unix"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 )
 
 // Node is where to look.
@@ -26,59 +29,74 @@ type Node struct {
 
 // CheckNode looks at kernel, privileges, runtime, state folder and neighbors.
 func CheckNode(n Node) Findings {
-	var f Findings
+	var f notes
 	n.kernel(&f)
 	n.privileges(&f)
 	n.socket(&f)
 	n.state(&f)
 	n.otherPlugins(&f)
 	n.managers(&f)
-	return f
+	return f.Findings
 }
 
-func (n Node) kernel(f *Findings) {
+func (n Node) kernel(f *notes) {
 	const check = "kernel"
-	var name unix.Utsname
-	if err := unix.Uname(&name); err != nil {
-		f.add(check, Fail, "", "uname: %v", err)
-		return
-	}
-	release := unix.ByteSliceToString(name.Release[:])
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.NETLINK_ROUTE)
-	if err == nil {
-		_, err = unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
-		unix.Close(fd)
-	}
+	release, err := os.ReadFile("/proc/sys/kernel/osrelease")
 	if err != nil {
-		f.add(check, Fail, "boot Linux 5.14 or newer", "Linux %s: SO_NETNS_COOKIE: %v", release, err)
+		f.add(check, Fail, "", "%v", err)
 		return
 	}
-	f.add(check, OK, "", "Linux %s has all that is needed", release)
+	linux := "Linux " + strings.TrimSpace(string(release))
+	ns, err := kernel.Linux{}.Open("/proc/self/ns/net")
+	if err == nil {
+		err = ns.Close()
+	}
+	switch {
+	case errors.Is(err, kernel.ErrTooOld):
+		f.add(check, Fail, "boot a newer one", "%s: %v", linux, err)
+	case err != nil:
+		f.add(check, Fail, "run as root", "%s: %v", linux, err)
+	default:
+		f.add(check, OK, "", "%s has all that is needed", linux)
+	}
 }
 
-func (n Node) privileges(f *Findings) {
+// capabilities are what the work takes, by their numbers (linux/capability.h).
+func capabilities() map[string]uint {
+	return map[string]uint{"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+}
+
+func (n Node) privileges(f *notes) {
 	const check, advice = "privileges", "run as root; in a container privileged, as manifests/base/daemonset.yaml has it"
-	var data [2]unix.CapUserData
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		f.add(check, Fail, advice, "capget: %v", err)
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		f.add(check, Fail, "", "%v", err)
 		return
 	}
-	var lacks []string
-	for name, bit := range map[string]uint{"CAP_NET_ADMIN": unix.CAP_NET_ADMIN, "CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_SYS_PTRACE": unix.CAP_SYS_PTRACE} {
-		if data[bit/32].Effective&(1<<(bit%32)) == 0 {
+	_, rest, _ := strings.Cut(string(status), "CapEff:")
+	text, _, _ := strings.Cut(strings.TrimSpace(rest), "\n")
+	effective, err := strconv.ParseUint(text, 16, 64)
+	if err != nil {
+		f.add(check, Fail, "", "capabilities in /proc/self/status: %v", err)
+		return
+	}
+	var has, lacks []string
+	for _, name := range slices.Sorted(maps.Keys(capabilities())) {
+		if effective&(1<<capabilities()[name]) == 0 {
 			lacks = append(lacks, name)
+		} else {
+			has = append(has, name)
 		}
 	}
 	if len(lacks) > 0 {
 		f.add(check, Fail, advice, "without %s", strings.Join(lacks, ", "))
 		return
 	}
-	f.add(check, OK, "", "CAP_NET_ADMIN, CAP_SYS_ADMIN and CAP_SYS_PTRACE")
+	f.add(check, OK, "", "%s", strings.Join(has, ", "))
 }
 
 // socket asks for nothing: who connects and says nothing is no plugin.
-func (n Node) socket(f *Findings) {
+func (n Node) socket(f *notes) {
 	const check = "nri socket"
 	conn, err := net.Dial("unix", n.NRISocket)
 	switch {
@@ -90,19 +108,22 @@ func (n Node) socket(f *Findings) {
 	case err != nil:
 		f.add(check, Fail, "run as root", "%v", err)
 	default:
-		conn.Close()
+		_ = conn.Close() // nothing was said
 		f.add(check, OK, "", "the runtime listens on %s", n.NRISocket)
 	}
 }
 
-func (n Node) state(f *Findings) {
+// tmpfsMagic is the type of a tmpfs (TMPFS_MAGIC, statfs(2)).
+const tmpfsMagic = 0x01021994
+
+func (n Node) state(f *notes) {
 	const check = "state folder"
-	var fsinfo unix.Statfs_t
-	if err := unix.Statfs(n.StateDir, &fsinfo); err != nil {
+	var fsinfo syscall.Statfs_t
+	if err := syscall.Statfs(n.StateDir, &fsinfo); err != nil {
 		f.add(check, Warn, "it is made when the plugin starts", "%s: %v", n.StateDir, err)
 		return
 	}
-	if fsinfo.Type != unix.TMPFS_MAGIC {
+	if fsinfo.Type != tmpfsMagic {
 		f.add(check, Warn, "name one below /run with --state-dir: a journal that outlives a reboot is set aside, and disks are slow",
 			"%s is not on a tmpfs", n.StateDir)
 	} else {
@@ -153,7 +174,7 @@ func annotations() []string {
 
 // otherPlugins looks at what the runtime launches. Two plugins that read the same
 // annotation both move the device.
-func (n Node) otherPlugins(f *Findings) {
+func (n Node) otherPlugins(f *notes) {
 	const check = "other plugins"
 	files, _ := filepath.Glob(filepath.Join(n.Root, n.NRIPlugins, "*"))
 	found := false
@@ -194,7 +215,7 @@ func mentions(program string) string {
 }
 
 // managers looks for programs that configure whatever device appears.
-func (n Node) managers(f *Findings) {
+func (n Node) managers(f *notes) {
 	for _, m := range []struct{ name, runs, want, ship string }{
 		{"systemd-networkd", "run/systemd/netif", "etc/systemd/network/*nri-netdev*", "manifests/host/10-nri-netdev.network"},
 		{"NetworkManager", "run/NetworkManager", "etc/NetworkManager/conf.d/*nri-netdev*", "manifests/host/nri-netdev-networkmanager.conf"},

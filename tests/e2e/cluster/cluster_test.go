@@ -24,6 +24,7 @@ func TestKubernetes(t *testing.T) {
 		{"Deployment", (*fixture).rollsDeployment},
 		{"StatefulSet", (*fixture).restartsStatefulSet},
 		{"Job", (*fixture).runsJob},
+		{"monitoring", (*fixture).monitors},
 		{"required plugin", (*fixture).requires},
 		{"DaemonSet rolls over", (*fixture).rollsPlugin},
 		{"plugin killed", (*fixture).killsPlugin},

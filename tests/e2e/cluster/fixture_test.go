@@ -188,6 +188,13 @@ func (f *fixture) pluginPod(t *testing.T) string {
 	return f.kubectl(t, "get", "pods", "-n", "nri-netdev", "-o", "jsonpath={.items[0].metadata.name}")
 }
 
+func write(t *testing.T, path, text string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // pluginReady waits for the DaemonSet.
 func (f *fixture) pluginReady(t *testing.T) {
 	t.Helper()
