@@ -3,6 +3,7 @@
 # make test-vm the tests that need physical NICs, in a virtual machine
 # make test-k8s the shipped manifests on a real Kubernetes
 # make test-containerd-1.7 the oldest containerd that is supported
+# make test-crio CRI-O
 # make image   nri-netdev.tar, an OCI image archive
 #
 # They set up a Debian machine by themselves, as root, and leave nothing behind
@@ -15,7 +16,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 lint unit containerd fuzz soak bench setup setup-lint clean
+.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd fuzz soak bench setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -65,11 +66,15 @@ test-k8s: setup
 	@tests/setup image promql kubernetes
 	cd tests/e2e && go test -count=1 ./cluster
 
-# But for what is about newer NRI, and for what test does with containerd as it is.
+# The tests of containerd with other runtimes, but for what is about newer NRI, and for
+# what tells nothing new of these.
+MORE_SKIP := TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn|TestShipped
 test-containerd-1.7: setup
 	@tests/setup containerds
-	cd tests/e2e && NRI_NETDEV_CONTAINERD=1.7 go test -count=1 -parallel 6 \
-		-skip 'TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn' .
+	cd tests/e2e && NRI_NETDEV_RUNTIME=1.7 go test -count=1 -parallel 6 -skip '$(MORE_SKIP)' .
+test-crio: setup
+	@tests/setup crio
+	cd tests/e2e && NRI_NETDEV_RUNTIME=crio go test -count=1 -parallel 6 -skip '$(MORE_SKIP)' .
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m

@@ -385,7 +385,7 @@ func TestRestarts(t *testing.T) {
 		t.Errorf("the plugin's restart changed the pod (-want +got):\n%s", diff)
 	}
 	f.refused(t, pod("b", "- name: eth1"), `device "eth1" is in use by pod default/a`)
-	if err := f.RestartContainerd(t.Context()); err != nil {
+	if err := f.RestartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.eventually(t, "registration with the new containerd", func() bool {
@@ -414,7 +414,7 @@ func TestLaunchedByRuntime(t *testing.T) {
 	if err := os.WriteFile(f.Path("/run/etc/nri/conf.d/10-nri-netdev.conf"), []byte(nodeConfig), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.RestartContainerd(t.Context()); err != nil {
+	if err := f.RestartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))

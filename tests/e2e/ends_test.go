@@ -42,8 +42,8 @@ func attached(t *testing.T) (f *fixture, before string, s *node.Sandbox, ns *nst
 func (f *fixture) killPause(t *testing.T, s *node.Sandbox) {
 	t.Helper()
 	pid, err := s.PID(t.Context())
-	if err != nil {
-		t.Fatal(err)
+	if err != nil || pid == 0 {
+		t.Fatalf("pause process %d: %v", pid, err)
 	}
 	if _, err := f.Output("kill", "-9", strconv.Itoa(pid)); err != nil {
 		t.Fatal(err)
@@ -90,10 +90,10 @@ func TestContainerdKilled(t *testing.T) {
 	t.Parallel()
 	f, before, s, ns := attached(t)
 	inPod := ns.World(t)
-	if err := f.KillContainerd(); err != nil {
+	if err := f.KillRuntime(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.StartContainerd(t.Context()); err != nil {
+	if err := f.StartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	f.eventually(t, "registration", func() bool { return strings.Count(f.plugin.logs.String(), "msg=registered") == 2 })
@@ -115,7 +115,7 @@ func TestLivePodIsNotRobbed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := f.Output("umount", path); err != nil {
+	if _, err := f.Output("umount", "-l", path); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Remove(f.Path(path)); err != nil {
@@ -148,7 +148,7 @@ func TestNamespaceDeletedBehindEveryonesBack(t *testing.T) {
 	}
 	f.plugin.kill(t)
 	f.killPause(t, s)
-	if _, err := f.Output("sh", "-c", "umount "+path+" && rm "+path); err != nil {
+	if _, err := f.Output("sh", "-c", "umount -l "+path+" && rm "+path); err != nil {
 		t.Fatal(err)
 	}
 	f.plugin = f.startPlugin(t)

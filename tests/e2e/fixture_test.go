@@ -75,14 +75,13 @@ func start(t *testing.T) *fixture {
 	return f
 }
 
-// containerdEnv names the build of containerd to test with, where a test does not
-// name its own.
-const containerdEnv = "NRI_NETDEV_CONTAINERD"
+// runtimeEnv names the runtime to test with, where a test does not name its own.
+const runtimeEnv = "NRI_NETDEV_RUNTIME"
 
 func startNode(t *testing.T, opts node.Options) *fixture {
 	t.Helper()
-	if opts.Containerd == "" {
-		opts.Containerd = os.Getenv(containerdEnv)
+	if opts.Runtime == "" {
+		opts.Runtime = os.Getenv(runtimeEnv)
 	}
 	n, err := node.Start(t.Context(), opts)
 	if err != nil {

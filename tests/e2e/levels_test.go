@@ -14,8 +14,8 @@ import (
 var (
 	asReleased   = node.Options{}
 	validated    = node.Options{Validator: true}
-	withPolicy   = node.Options{Containerd: node.NRI0125}
-	policyAndVal = node.Options{Containerd: node.NRI0125, Validator: true}
+	withPolicy   = node.Options{Runtime: node.NRI0125}
+	policyAndVal = node.Options{Runtime: node.NRI0125, Validator: true}
 )
 
 // TestLevels is the table of docs/levels.md: what becomes of a pod, told line
@@ -89,8 +89,8 @@ func TestLevels(t *testing.T) {
 
 func runtimeName(opts node.Options) string {
 	name := "as released"
-	if opts.Containerd != "" {
-		name = opts.Containerd
+	if opts.Runtime != "" {
+		name = opts.Runtime
 	}
 	if opts.Validator {
 		name += " and validator"

@@ -40,6 +40,9 @@ func TestKubernetes(t *testing.T) {
 func (f *fixture) installs(t *testing.T) {
 	f.install(t, "manifests")
 	f.pluginReady(t)
+	for _, overlay := range []string{"containerd-1.7", "crio"} {
+		f.install(t, "manifests/overlays/"+overlay, "--dry-run=server")
+	}
 }
 
 // requires has pods wait for the plugin: without, the runtime starts those that it
@@ -227,7 +230,7 @@ func (f *fixture) restarts(t *testing.T) {
 	if err := f.KillKubelet(); err != nil {
 		t.Fatal(err)
 	}
-	if err := f.RestartContainerd(t.Context()); err != nil {
+	if err := f.RestartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := f.StartKubelet(); err != nil {

@@ -77,14 +77,14 @@ func start(t *testing.T) *fixture {
 	return f
 }
 
-// install applies a folder of manifests, and the node config of the tests.
-func (f *fixture) install(t *testing.T, folder string) {
+// install applies a folder of manifests.
+func (f *fixture) install(t *testing.T, folder string, flags ...string) {
 	t.Helper()
 	path, err := filepath.Abs(filepath.Join(repository, folder))
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.kubectl(t, "apply", "-k", path)
+	f.kubectl(t, append([]string{"apply", "-k", path}, flags...)...)
 }
 
 // allow gives the plugin the node config of the tests.

@@ -32,12 +32,12 @@ func (f *fixture) monitors(t *testing.T) {
 	f.install(t, "manifests/overlays/monitoring")
 	f.allow(t)
 	f.pluginReady(t)
-	first := f.scrape(t)
+	f.differs(t)
+	first := f.scrape(t) // a rate takes two values of a series
 	f.apply(t, pod("counted", "eth3"))
 	f.runs(t, "counted", "eth3")
 	f.kubectl(t, "delete", "pod", "counted")
 	f.isHome(t, "eth3")
-	f.differs(t)
 	dashboard, err := filepath.Abs(filepath.Join(repository, "manifests/monitoring/dashboard.json"))
 	if err != nil {
 		t.Fatal(err)

@@ -62,13 +62,16 @@ func Tool(name string) (string, error) {
 	return path, nil
 }
 
-// findContainerd finds a build of containerd.
-func findContainerd(tools, build string) (string, error) {
-	path := filepath.Join(tools, build, "containerd")
-	if _, err := os.Stat(path); err != nil {
-		return "", fmt.Errorf("%w: run tests/setup containerds", err)
+// findRuntime finds a runtime.
+func findRuntime(tools, name string) (string, error) {
+	program := filepath.Join(tools, name, "containerd")
+	if name == CRIO {
+		program = filepath.Join(tools, name, "crio")
 	}
-	return path, nil
+	if _, err := os.Stat(program); err != nil {
+		return "", fmt.Errorf("%w: run tests/setup containerds crio", err)
+	}
+	return program, nil
 }
 
 // findCNIPlugin looks where Debian and others keep them, as config.toml does.

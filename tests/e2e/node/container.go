@@ -22,7 +22,7 @@ func (s *Sandbox) RunContainer(ctx context.Context, name string) (*Container, er
 		SandboxConfig: s.config,
 		Config: &cri.ContainerConfig{
 			Metadata: &cri.ContainerMetadata{Name: name},
-			Image:    &cri.ImageSpec{Image: image},
+			Image:    &cri.ImageSpec{Image: image, UserSpecifiedImage: image},
 			Linux: &cri.LinuxContainerConfig{SecurityContext: &cri.LinuxContainerSecurityContext{
 				NamespaceOptions: s.config.Linux.SecurityContext.NamespaceOptions,
 			}},

@@ -41,7 +41,7 @@ const validatorConfig = `version = 3
 
 func (n *Node) writeConfig(opts Options) error {
 	files := map[string]string{configFile: containerdConfig, cniConfigFile: cniConfig}
-	if opts.Containerd == Containerd17 {
+	if opts.Runtime == Containerd17 {
 		files[configFile] = containerd17Config
 	}
 	if opts.Config != "" {
@@ -61,21 +61,24 @@ func (n *Node) writeConfig(opts Options) error {
 	return nil
 }
 
-// StartContainerd starts containerd, which must not be running, and waits
+// StartRuntime starts the runtime, which must not be running, and waits
 // until it can run pods. Pods of its predecessor are still there.
-func (n *Node) StartContainerd(ctx context.Context) error {
+func (n *Node) StartRuntime(ctx context.Context) error {
 	cmd := exec.Command(n.program, "--config", configFile)
+	if n.crio {
+		cmd = n.crioCommand()
+	}
 	cmd.Env = append(os.Environ(), "PATH="+filepath.Dir(n.program)+":"+n.tools+":"+os.Getenv("PATH")) // the shim is found there
 	// A file, not a pipe: shims keep it open, and Wait would wait for them.
 	cmd.Stdout, cmd.Stderr = n.log, n.log
 	var err error
-	if n.containerd, err = n.Run(cmd); err != nil {
+	if n.runtime, err = n.Run(cmd); err != nil {
 		return err
 	}
-	return n.awaitContainerd(ctx)
+	return n.awaitRuntime(ctx)
 }
 
-func (n *Node) awaitContainerd(ctx context.Context) error {
+func (n *Node) awaitRuntime(ctx context.Context) error {
 	const patience, pause = 20 * time.Second, 5 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
@@ -85,33 +88,33 @@ func (n *Node) awaitContainerd(ctx context.Context) error {
 			return nil
 		}
 		select {
-		case <-n.containerd.Done():
-			return fmt.Errorf("containerd ended: %w\n%s", n.containerd.Wait(), n.Log())
+		case <-n.runtime.Done():
+			return fmt.Errorf("the runtime ended: %w\n%s", n.runtime.Wait(), n.Log())
 		case <-ctx.Done():
-			return fmt.Errorf("containerd is not ready: %w\n%s", notReady, n.Log())
+			return fmt.Errorf("the runtime is not ready: %w\n%s", notReady, n.Log())
 		case <-time.After(pause):
 		}
 	}
 }
 
-// KillContainerd kills containerd and leaves the pods without it.
-func (n *Node) KillContainerd() error {
-	if err := n.containerd.Signal(os.Kill); err != nil {
-		return fmt.Errorf("kill containerd: %w", err)
+// KillRuntime kills the runtime and leaves the pods without it.
+func (n *Node) KillRuntime() error {
+	if err := n.runtime.Signal(os.Kill); err != nil {
+		return fmt.Errorf("kill the runtime: %w", err)
 	}
-	_ = n.containerd.Wait() // an error by nature: killed
+	_ = n.runtime.Wait() // an error by nature: killed
 	return nil
 }
 
-// RestartContainerd kills containerd and starts it again.
-func (n *Node) RestartContainerd(ctx context.Context) error {
-	if err := n.KillContainerd(); err != nil {
+// RestartRuntime kills the runtime and starts it again.
+func (n *Node) RestartRuntime(ctx context.Context) error {
+	if err := n.KillRuntime(); err != nil {
 		return err
 	}
-	return n.StartContainerd(ctx)
+	return n.StartRuntime(ctx)
 }
 
-// Log is what containerd and the shims have logged.
+// Log is what the runtime and the shims have logged.
 func (n *Node) Log() string {
 	text, err := io.ReadAll(io.NewSectionReader(n.log, 0, math.MaxInt64))
 	if err != nil {

@@ -26,19 +26,20 @@ type Options struct {
 	// Config is TOML that containerd merges over the node's own config.
 	Config string
 
-	// Containerd is the one to run: "" for the newest release as it is, or one of
+	// Runtime is the one to run: "" for the newest containerd as it is, or one of
 	// the constants.
-	Containerd string
+	Runtime string
 
 	// Validator switches on NRI's default validator, which refuses containers
 	// of pods that RequirePlugin asks a plugin for that is not there.
 	Validator bool
 }
 
-// Other builds of containerd.
+// Other runtimes than the newest containerd as it is.
 const (
-	NRI0125      = "nri-0.12.5" // with an NRI that has failure policies
-	Containerd17 = "1.7"        // the oldest that is supported
+	NRI0125      = "nri-0.12.5" // containerd with an NRI that has failure policies
+	Containerd17 = "1.7"        // the oldest containerd that is supported
+	CRIO         = "crio"
 )
 
 // Node is a machine made of namespaces. Its methods may be called by several
@@ -48,15 +49,16 @@ type Node struct {
 	input   io.Closer      // of pid 1, which ends with it
 	running sync.WaitGroup // processes started with Run
 
-	tools      string   // folder of containerd's programs
-	program    string   // containerd's own
-	containerd *Process // nil before its first start
-	log        *os.File // containerd's and the shims'
-	cri        *client
-	cgroup     string // parent of all pods' cgroups
+	tools   string   // folder of programs that were built
+	program string   // the runtime's
+	crio    bool     // it is CRI-O
+	runtime *Process // nil before its first start
+	log     *os.File // the runtime's, and the shims'
+	cri     *client
+	cgroup  string // parent of all pods' cgroups
 }
 
-// Start makes a node and starts containerd in it.
+// Start makes a node and starts the runtime in it.
 func Start(ctx context.Context, opts Options) (*Node, error) {
 	if err := Check(); err != nil {
 		return nil, err
@@ -69,11 +71,11 @@ func Start(ctx context.Context, opts Options) (*Node, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pause image: %w", err)
 	}
-	program, err := findContainerd(tools, opts.Containerd)
+	program, err := findRuntime(tools, opts.Runtime)
 	if err != nil {
 		return nil, err
 	}
-	n := &Node{tools: tools, program: program, cgroup: newCgroupName()}
+	n := &Node{tools: tools, program: program, crio: opts.Runtime == CRIO, cgroup: newCgroupName()}
 	if err := n.start(ctx, opts, archive); err != nil {
 		return nil, errors.Join(fmt.Errorf("node: %w", err), n.Close())
 	}
@@ -92,10 +94,13 @@ func (n *Node) start(ctx context.Context, opts Options, archive string) error {
 	if n.log, err = openLog(); err != nil {
 		return err
 	}
+	if n.crio {
+		return n.startCRIO(ctx, archive)
+	}
 	if n.cri, err = newClient(n.Path(criSocket)); err != nil {
 		return err
 	}
-	if err := n.StartContainerd(ctx); err != nil {
+	if err := n.StartRuntime(ctx); err != nil {
 		return err
 	}
 	return n.importImage(ctx, archive)

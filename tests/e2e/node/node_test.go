@@ -104,7 +104,7 @@ func TestPodsOutliveContainerd(t *testing.T) {
 	n := startNode(t, node.Options{})
 	sandbox := runPod(t, n, node.Pod{Name: "pod"})
 	before := podNetns(t, n, sandbox).World(t)
-	if err := n.RestartContainerd(t.Context()); err != nil {
+	if err := n.RestartRuntime(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, podNetns(t, n, sandbox).World(t)); diff != "" {
