@@ -53,8 +53,8 @@ func TestShippedManifests(t *testing.T) {
 			return err
 		}
 		for doc := range strings.SplitSeq(string(data), "\n---\n") {
-			var any map[string]any
-			if err := yaml.UnmarshalStrict([]byte(doc), &any); err != nil || len(any) == 0 {
+			var object map[string]any
+			if err := yaml.UnmarshalStrict([]byte(doc), &object); err != nil || len(object) == 0 {
 				t.Errorf("%s: %v", path, err)
 			}
 		}
