@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,7 @@ import (
 )
 
 func devicesCommand(c *common) *cobra.Command {
-	hostNetns, output := "", ""
+	hostNetns, as := "", output("")
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "show the node's devices, who may have them, and who has them",
@@ -32,10 +31,10 @@ that are away which pod has them under which name. It changes nothing.`,
 			if err != nil {
 				return err
 			}
-			return printDevices(cmd.OutOrStdout(), list, output)
+			return as.print(cmd.OutOrStdout(), list, func(out io.Writer) error { return printDevices(out, list) })
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	as.flag(cmd)
 	cmd.Flags().StringVar(&hostNetns, "host-netns", "", `network namespace to look for devices in: a path, or "self"`)
 	return cmd
 }
@@ -108,16 +107,7 @@ func deviceOf(dev netmove.Snapshot, verdict *config.Verdict) device {
 	return d
 }
 
-func printDevices(out io.Writer, list []device, output string) error {
-	switch output {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(list)
-	case "table":
-	default:
-		return fmt.Errorf("-o %q: want table or json", output)
-	}
+func printDevices(out io.Writer, list []device) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "DEVICE\tKIND\tDRIVER\tPCI ADDRESS\tMAC\tADDRESSES\tSTATE\tMAY GO TO, OR IS IN")
 	for _, d := range list {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,7 +18,7 @@ import (
 
 type doctorOptions struct {
 	*common
-	output    string
+	as        output
 	nriSocket string
 }
 
@@ -34,7 +33,7 @@ should be. It changes nothing. The exit code is 1 if something does not work.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVarP(&o.output, "output", "o", "table", "table or json")
+	o.as.flag(cmd)
 	cmd.Flags().StringVar(&o.nriSocket, "nri-socket", "/var/run/nri/nri.sock", "NRI socket of the runtime")
 	return cmd
 }
@@ -50,19 +49,8 @@ func (o *doctorOptions) run(ctx context.Context, out io.Writer) error {
 	f := doctor.CheckNode(doctor.Node{Root: root, NRISocket: o.nriSocket, StateDir: o.stateDir, NRIPlugins: "/opt/nri/plugins"})
 	f = append(f, o.hostNamespace(), o.nodeConfig())
 	f = append(f, o.attachments(ctx)...)
-	switch o.output {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		if err := enc.Encode(f); err != nil {
-			return err
-		}
-	case "table":
-		if err := f.Print(out); err != nil {
-			return err
-		}
-	default:
-		return fmt.Errorf("-o %q: want table or json", o.output)
+	if err := o.as.print(out, f, f.Print); err != nil {
+		return err
 	}
 	if f.Failed() {
 		return errUnwell

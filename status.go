@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 	"text/tabwriter"
 	"time"
 
@@ -18,7 +18,7 @@ import (
 )
 
 func statusCommand(c *common) *cobra.Command {
-	output := ""
+	as, watch := output(""), false
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "show which devices are away, and what is wrong with those that are not as they were",
@@ -28,15 +28,47 @@ for. It reads the journal; what only the running plugin knows is left out when
 none runs.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if watch {
+				return c.watchStatus(cmd.Context(), cmd.OutOrStdout(), &as)
+			}
 			s, err := c.status(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil && len(s.Attachments) == 0 {
 				return err
 			}
-			return errors.Join(printStatus(cmd.OutOrStdout(), s, output), err)
+			return errors.Join(printStatus(cmd.OutOrStdout(), s, &as), err)
 		},
 	}
-	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
+	as.flag(cmd)
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "print it again whenever it changes, until interrupted")
 	return cmd
+}
+
+// watchStatus prints the status, and again when it is another one.
+func (c *common) watchStatus(ctx context.Context, out io.Writer, as *output) error {
+	const every = time.Second
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for last := ""; ; {
+		s, err := c.status(ctx, io.Discard)
+		if err != nil && ctx.Err() == nil {
+			return err
+		}
+		var text strings.Builder
+		if err := printStatus(&text, s, as); err != nil {
+			return err
+		}
+		if text.String() != last && ctx.Err() == nil {
+			last = text.String()
+			if _, err := io.WriteString(out, last); err != nil {
+				return err
+			}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
 }
 
 // status asks the running plugin, or reads the journal.
@@ -54,16 +86,8 @@ func (c *common) status(ctx context.Context, stderr io.Writer) (s plugin.Status,
 	return plugin.StatusOf(records), err
 }
 
-func printStatus(out io.Writer, s plugin.Status, output string) error {
-	switch output {
-	case "json":
-		enc := json.NewEncoder(out)
-		enc.SetIndent("", "  ")
-		return enc.Encode(s)
-	case "table":
-		return printTable(out, s)
-	}
-	return fmt.Errorf("-o %q: want table or json", output)
+func printStatus(out io.Writer, s plugin.Status, as *output) error {
+	return as.print(out, s, func(out io.Writer) error { return printTable(out, s) })
 }
 
 func printTable(out io.Writer, s plugin.Status) error {

@@ -17,6 +17,10 @@ type Option struct {
 	Name string `json:"name"`
 
 	Value RawValue `json:"value"` // as the kernel has it
+
+	// Unknown is set for what the kernel cannot tell now, such as the speed of a
+	// device without a link. It differs from nothing.
+	Unknown bool `json:"unknown,omitempty"`
 }
 
 // ofLink reports whether it can be set whatever the device is, and does not depend
@@ -48,13 +52,14 @@ func (v *RawValue) UnmarshalText(text []byte) error {
 
 // differing are the options of want that have other values in have, or none.
 func differing(want, have []Option) []Option {
-	values := make(map[string][]byte, len(have))
+	has := make(map[string]Option, len(have))
 	for _, o := range have {
-		values[o.Name] = o.Value
+		has[o.Name] = o
 	}
 	var list []Option
 	for _, o := range want {
-		if value, ok := values[o.Name]; !ok || !bytes.Equal(value, o.Value) {
+		is, ok := has[o.Name]
+		if same := ok && bytes.Equal(is.Value, o.Value); !same && !o.Unknown && !is.Unknown {
 			list = append(list, o)
 		}
 	}

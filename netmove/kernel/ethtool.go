@@ -69,6 +69,21 @@ func negotiated(msg message) []uint16 {
 	return []uint16{unix.ETHTOOL_A_LINKMODES_SPEED, unix.ETHTOOL_A_LINKMODES_DUPLEX, unix.ETHTOOL_A_LINKMODES_LANES}
 }
 
+// unknownMode reports whether a value of linkModes says that there is none: without
+// a link, drivers know no speed that was not negotiated.
+func unknownMode(typ uint16, value []byte) bool {
+	const speedUnknown, duplexUnknown = ^uint32(0), 0xff // SPEED_UNKNOWN, DUPLEX_UNKNOWN
+	switch typ {
+	case unix.ETHTOOL_A_LINKMODES_SPEED:
+		return u32(value) == speedUnknown || u32(value) == 0
+	case unix.ETHTOOL_A_LINKMODES_DUPLEX:
+		return len(value) == 1 && value[0] == duplexUnknown
+	case unix.ETHTOOL_A_LINKMODES_LANES:
+		return u32(value) == 0
+	}
+	return false
+}
+
 // features is the name of the option for offload features, which are told
 // apart by bits instead.
 const features = "features"
@@ -106,6 +121,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 		for _, a := range msg.attrs {
 			if typ := a.Attr.Type & nl.NLA_TYPE_MASK; typ != headerAttr && !slices.Contains(g.reported, typ) {
 				l.addOption(ethtoolPrefix+g.name+"."+strconv.Itoa(int(a.Attr.Type)), a.Value)
+				l.Options[len(l.Options)-1].Unknown = g.name == linkModes && unknownMode(typ, a.Value)
 			}
 		}
 	}

@@ -35,8 +35,11 @@ func (ns *Namespace) family(name string) (int, error) {
 	if is(err, unix.ENOENT) {
 		return 0, nil
 	}
-	if err != nil || len(msgs) != 1 {
-		return 0, fmt.Errorf("family %s of generic netlink: %d answers: %w", name, len(msgs), err)
+	if err == nil && len(msgs) != 1 {
+		err = fmt.Errorf("%d answers, want 1", len(msgs))
+	}
+	if err != nil {
+		return 0, fmt.Errorf("family %s of generic netlink: %w", name, err)
 	}
 	msg, err := parseMessage(msgs[0], sizeofGenlmsghdr)
 	if id := msg.attribute(nl.GENL_CTRL_ATTR_FAMILY_ID); err == nil && len(id) == 2 {

@@ -181,10 +181,14 @@ func (ns *Namespace) Close() error {
 func (ns *Namespace) fd() []byte { return nl.Uint32Attr(uint32(int(ns.file))) }
 
 // dump repeats a dump until it was not interrupted by a change.
-func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) (msgs [][]byte, err error) {
+func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+	return uninterrupted(func() ([][]byte, error) { return ns.exchange(req(), reply) })
+}
+
+func uninterrupted(dump func() ([][]byte, error)) (msgs [][]byte, err error) {
 	const tries = 10
 	for range tries {
-		if msgs, err = ns.exchange(req(), reply); !errors.Is(err, errInterrupted) {
+		if msgs, err = dump(); !errors.Is(err, errInterrupted) {
 			break
 		}
 	}

@@ -30,8 +30,11 @@ func (ns *Namespace) vfOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
 	req.AddData(ifInfo(dev.Identity.Index))
 	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(rtextFilterVF|rtextFilterSkipStats)))
 	msgs, err := ns.exchange(req, unix.RTM_NEWLINK)
-	if err != nil || len(msgs) != 1 {
-		return nil, fmt.Errorf("virtual functions of %q: %d answers: %w", dev.Name, len(msgs), classify(err))
+	if err == nil && len(msgs) != 1 {
+		err = fmt.Errorf("%d answers, want 1", len(msgs))
+	}
+	if err != nil {
+		return nil, fmt.Errorf("virtual functions of %q: %w", dev.Name, classify(err))
 	}
 	msg, err := parseMessage(msgs[0], unix.SizeofIfInfomsg)
 	if err != nil {

@@ -39,7 +39,9 @@ func (ns *Namespace) wireguardOptions(dev netmove.Snapshot) ([]netmove.Option, e
 	if dev.Identity.Kind != "wireguard" {
 		return nil, nil
 	}
-	msgs, err := ns.wireguard(unix.WG_CMD_GET_DEVICE, unix.NLM_F_DUMP, dev.Identity.Index)
+	msgs, err := uninterrupted(func() ([][]byte, error) {
+		return ns.wireguard(unix.WG_CMD_GET_DEVICE, unix.NLM_F_DUMP, dev.Identity.Index)
+	})
 	if err != nil {
 		return nil, err
 	}

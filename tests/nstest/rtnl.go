@@ -94,12 +94,18 @@ func askUnderRTNL(question *byte) error {
 	return nil
 }
 
-// awaitFault waits until the kernel wants the page, which it does under RTNL.
+// awaitFault waits until the kernel wants the page, which it does under RTNL. If
+// that takes too long, whoever has it by then is let go.
 func awaitFault(t testing.TB, uffd int) {
 	t.Helper()
-	const patience = 20 * time.Second
-	n, err := unix.Poll([]unix.PollFd{{Fd: int32(uffd), Events: unix.POLLIN}}, int(patience.Milliseconds()))
-	if n != 1 {
-		t.Fatalf("RTNL cannot be had: %v", err)
+	const patience, pause = 60 * time.Second, 100 * time.Millisecond
+	for deadline := time.Now().Add(patience); ; {
+		n, err := unix.Poll([]unix.PollFd{{Fd: int32(uffd), Events: unix.POLLIN}}, int(pause.Milliseconds()))
+		if n == 1 {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal("RTNL cannot be had", err, unix.Close(uffd))
+		}
 	}
 }

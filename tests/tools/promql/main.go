@@ -137,8 +137,12 @@ func ask(engine *promql.Engine, db storage.Queryable, query string, at time.Time
 	if r.Err != nil {
 		return fmt.Errorf("%s: %w", query, r.Err)
 	}
-	if v, err := r.Vector(); err != nil || len(v) == 0 {
-		return fmt.Errorf("%s finds nothing: %w", query, err)
+	v, err := r.Vector()
+	if err == nil && len(v) == 0 {
+		err = errors.New("finds nothing")
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", query, err)
 	}
 	return nil
 }
