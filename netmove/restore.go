@@ -161,9 +161,6 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 	t.add(!dev.MAC.Equal(want.MAC), "mac", func() error { return m.setMAC(dev, want.MAC) }, "set MAC %s", want.MAC)
 	t.add(dev.MTU != want.MTU, "mtu", func() error { return m.orDown(dev, func() error { return host.SetMTU(index, want.MTU) }) },
 		"set MTU %d", want.MTU)
-	if perm := want.Identity.PermMAC; !dev.Identity.PermMAC.Equal(perm) {
-		t.addMinor("permanent mac", func() error { return m.reset(index) }, "reset it to the permanent MAC %s", perm)
-	}
 	t.add(dev.TxQueueLen != want.TxQueueLen, "txqueuelen", func() error { return host.SetTxQueueLen(index, want.TxQueueLen) },
 		"set transmit queue length %d", want.TxQueueLen)
 	t.add(dev.Group != want.Group, "group", func() error { return host.SetGroup(index, want.Group) }, "set group %d", want.Group)
@@ -186,6 +183,9 @@ func (m *Mover) linkSteps(dev, want Snapshot) []step {
 func (m *Mover) stateSteps(dev, want Snapshot) []step {
 	host, index := m.Host, dev.Identity.Index
 	var t todo
+	if perm := want.Identity.PermMAC; !dev.Identity.PermMAC.Equal(perm) {
+		t.addMinor("permanent mac", func() error { return m.reset(index) }, "reset it to the permanent MAC %s", perm)
+	}
 	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
 		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
 			shown := " to " + value
@@ -323,7 +323,8 @@ func (m *Mover) takeName(index int, name string) (err error) {
 }
 
 // reset has the driver start from the MAC that the device has. Some, such as igbvf,
-// take that for the permanent one then, and so a pod has made its own one that.
+// take that for the permanent one then, and so a pod has made its own one that. The
+// device is up for a moment: not before the pod's programs are off it.
 func (m *Mover) reset(index int) error {
 	return errors.Join(m.Host.SetUp(index, true), m.Host.SetUp(index, false))
 }

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -35,6 +36,60 @@ func TestShippedContainerdConfigs(t *testing.T) {
 				t.Errorf("no %q in\n%s", tc.want, nri)
 			}
 		})
+	}
+}
+
+// The same for CRI-O, where that is what is tested.
+func TestCRIOConfig(t *testing.T) {
+	t.Parallel()
+	if os.Getenv(runtimeEnv) != node.CRIO {
+		t.Skip("make test-crio runs it")
+	}
+	program, err := node.Tool("crio/crio")
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile("../../manifests/host/crio-nri.conf")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// It is on by default, so what shows that the file is read is its opposite; and a
+	// folder of its own keeps others out of the machine's.
+	dir := t.TempDir()
+	off := strings.Replace(string(data), "enable_nri = true", "enable_nri = false", 1) +
+		"[crio.image]\nsignature_policy_dir = \"" + dir + "\"\nnamespaced_auth_dir = \"" + dir + "\"\n"
+	file := filepath.Join(dir, "crio.conf")
+	if err := os.WriteFile(file, []byte(off), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program, "--config="+file, "--config-dir=", "config").CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "\nenable_nri = false") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// Files for systemd and NetworkManager have sections with settings, and the service
+// starts what the other files say is there.
+func TestShippedHostFiles(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob("../../manifests/host/*nri-netdev*")
+	if err != nil || len(files) != 3 {
+		t.Fatalf("%q, %v", files, err)
+	}
+	line := regexp.MustCompile(`^(\[[A-Za-z-]+\]|[A-Za-z-]+=.+|#.*|)$`)
+	for _, file := range files {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n, text := range strings.Split(string(data), "\n") {
+			if !line.MatchString(text) {
+				t.Errorf("%s:%d: %s", file, n+1, text)
+			}
+		}
+		if filepath.Ext(file) == ".service" && !strings.Contains(string(data), "\nExecStart=/usr/local/bin/nri-netdev run\n") {
+			t.Errorf("%s does not start the program", file)
+		}
 	}
 }
 

@@ -3,7 +3,7 @@ set -eu
 name=node
 hostname $name
 mount --make-rshared /
-for dir in /var/lib /var/log; do mount -t tmpfs -o mode=755 tmpfs $dir; done
+mount -t tmpfs -o mode=755 tmpfs /var/log
 mkdir -p /run/kubernetes/manifests
 
 # The kubelet and the runtime ask for these files by their names.

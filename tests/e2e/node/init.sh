@@ -6,6 +6,7 @@ set -eu
 mount --make-rprivate /
 mount -t proc proc /proc
 mount -t tmpfs -o mode=755 tmpfs /run
+mount -t tmpfs -o mode=755 tmpfs /var/lib # programs keep things there unasked
 
 # A sysfs shows the devices of the namespace it was mounted in.
 mkdir /run/cgroup
