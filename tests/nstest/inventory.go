@@ -15,7 +15,7 @@ import (
 // for each thing. What cannot be read is not there.
 func inventory() map[string]bool {
 	have := map[string]bool{}
-	for _, list := range []func() []string{mounts, descriptors, namedNamespaces, machineLinks, children} {
+	for _, list := range []func() []string{mounts, descriptors, namedNamespaces, machineLinks, children, files} {
 		for _, thing := range list() {
 			have[thing] = true
 		}
@@ -32,6 +32,21 @@ func added(before, after map[string]bool) []string {
 	}
 	slices.Sort(more)
 	return more
+}
+
+// files are those of the machine that programs make without being asked.
+func files() []string {
+	var found []string
+	for _, pattern := range []string{"/etc/*", "/opt/*", "/var/lib/*", "/var/log/*"} {
+		paths, err := filepath.Glob(pattern)
+		if err != nil {
+			panic(err) // ErrBadPattern is all it knows
+		}
+		for _, path := range paths {
+			found = append(found, "file "+path)
+		}
+	}
+	return found
 }
 
 func mounts() []string {
