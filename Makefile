@@ -80,6 +80,7 @@ test-crio: setup
 FUZZTIME ?= 1m
 fuzz: setup
 	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) ./config
 	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) ./config
 
 # Not part of test: more kills, more histories, more devices at random.

@@ -16,7 +16,7 @@ import (
 )
 
 // byValue compares what cmp does not look into.
-func byValue() cmp.Option { return cmpopts.EquateComparable(netip.Prefix{}) }
+func byValue() cmp.Option { return cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}) }
 
 func prefixes(texts ...string) []netip.Prefix {
 	all := []netip.Prefix{}
@@ -166,8 +166,8 @@ func TestYAMLTraps(t *testing.T) {
 		{"unknown field, boolean", "- {name: eth1, no: 5}", `[0]: unknown field "no"`},
 		{"unknown field, unprintable", `- {name: eth1, "a\nb\e[1m": 5}`, `[0]: unknown field "a\nb\x1b[1m"`},
 		{"unknown field, long", "- {name: eth1, " + strings.Repeat("x", 99) + ": 5}", `[0]: unknown field "` + strings.Repeat("x", 40) + `…"`},
-		{"later field", "- {name: eth1, routes: []}", "[0].routes: this version does not support the field"},
-		{"later field instead of a name", "- pool: fast", "[0].pool: this version does not support the field\n[0].name: required"},
+		{"unknown field in another mapping", "- {name: eth1, routes: [{to: 10.0.0.0/8, dev: eth0}]}", `[0].routes[0]: unknown field "dev"`},
+		{"features by no names", "- {name: eth1, ethtool: {features: {'a\"b\\n': true}}}", `[0].ethtool.features."a\"b\\n": "a\"b\\n" is not the name of an offload feature: "ethtool -k" shows them`},
 		{"duplicate field", "- {name: eth1, name: eth2}", "[0].name: given twice"},
 		{"duplicate field, quoted", `- {name: eth1, "name": eth1}`, "[0].name: given twice"},
 		{"list as a field's name", "- {name: eth1, [a]: b}", "[0]: line 1: the name of a field must be a string"},
@@ -241,7 +241,7 @@ func TestMarkedNodes(t *testing.T) {
 
 func TestRequestProblems(t *testing.T) {
 	for _, tc := range []struct{ name, text, want string }{
-		{"no name", "- {}", "[0].name: required"},
+		{"no name", "- {}", "[0].name: required, unless match or pool is given"},
 		{"empty name", "- name: ''", "[0].name: empty: want the name of a device"},
 		{"name with a slash", "- name: a/b", `[0].name: "a/b" is not the name of a device`},
 		{"name of an address", "- name: eth0:1", `[0].name: "eth0:1" is not the name of a device`},
@@ -303,7 +303,7 @@ func TestRequestProblems(t *testing.T) {
 			`[0].name: want a string: YAML reads "no" as a boolean, unless it is in quotes`,
 			`[0].newName: "lo" is reserved`,
 			`[0].mtu: 1 is not between 68 and 65535`,
-			`[1].name: required`,
+			`[1].name: required, unless match or pool is given`,
 			`[1].mac: want a string: YAML reads "5" as a number, unless it is in quotes`,
 		}, "\n")},
 	} {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 
@@ -15,6 +16,14 @@ type claims struct {
 	devices   map[string]int
 	podNames  map[string]int
 	addresses map[netip.Addr]int
+	routes    map[routeKey]int
+	rules     map[netmove.RuleRequest]int
+}
+
+// routeKey is what a namespace has one route of.
+type routeKey struct {
+	to            netip.Prefix
+	metric, table uint32
 }
 
 func newClaims() *claims {
@@ -23,6 +32,8 @@ func newClaims() *claims {
 		devices:   map[string]int{},
 		podNames:  map[string]int{},
 		addresses: map[netip.Addr]int{},
+		routes:    map[routeKey]int{},
+		rules:     map[netmove.RuleRequest]int{},
 	}
 }
 
@@ -41,7 +52,7 @@ func (c *claims) add(v value, given map[string]value, r netmove.Request) {
 		c.addPodName(named, r.PodName)
 	case sample.given():
 		c.addPodName(sample, r.PodName)
-	case !twice:
+	case !twice && r.Device != "":
 		// If Device is an altname, this claims the altname: it goes into the
 		// pod with the device, and no other one can have it as its name there.
 		c.addPodName(v, r.Device)
@@ -52,6 +63,41 @@ func (c *claims) add(v value, given map[string]value, r netmove.Request) {
 	}
 	for _, a := range r.Addresses {
 		c.addAddress(at, a.Addr())
+	}
+	for _, route := range r.Routes {
+		c.addRoute(given["routes"], route)
+	}
+	for _, rule := range r.Rules {
+		c.addRule(given["rules"], rule)
+	}
+}
+
+// mainTable is RT_TABLE_MAIN, and metricIPv6 IP6_RT_PRIO_USER: what routes have that
+// name no other.
+const (
+	mainTable  = 254
+	metricIPv6 = 1024
+)
+
+func (c *claims) addRoute(at value, r netmove.RouteRequest) {
+	key := routeKey{r.To, r.Metric, cmp.Or(r.Table, mainTable)}
+	if r.To.Addr().Is6() {
+		key.metric = cmp.Or(r.Metric, metricIPv6)
+	}
+	switch owner, taken := claim(c.routes, key, c.device); {
+	case taken && owner == c.device:
+		at.refuse("two routes to %s with the same metric and table", r.To)
+	case taken:
+		at.refuse("[%d] has a route to %s with the same metric and table already", owner, r.To)
+	}
+}
+
+func (c *claims) addRule(at value, r netmove.RuleRequest) {
+	switch owner, taken := claim(c.rules, r, c.device); {
+	case taken && owner == c.device:
+		at.refuse("\"%s\" is given twice", r)
+	case taken:
+		at.refuse("\"%s\" is given to [%d] already", r, owner)
 	}
 }
 

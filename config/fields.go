@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 
@@ -10,7 +11,7 @@ import (
 // schema is what a mapping may hold.
 type schema struct {
 	known []string
-	later []string // in the contract, not in this version
+	what  string // what its keys are called; "" for fields
 }
 
 // fields returns what is given of the known fields, by name, and whether the
@@ -19,24 +20,45 @@ func (v value) fields(s schema) (given map[string]value, ok bool) {
 	if !v.is(aMapping) {
 		return nil, false
 	}
-	given = make(map[string]value, len(s.known))
+	given = make(map[string]value, len(v.node.Content)/2)
+	v.eachField(func(name string, field value) {
+		if !slices.Contains(s.known, name) {
+			v.refuse("%s", unknown(cmp.Or(s.what, "field"), name, s.known))
+			return
+		}
+		given[name] = field
+	})
+	return given, true
+}
+
+// eachField goes through the fields of a mapping, whatever they are called.
+func (v value) eachField(read func(name string, field value)) {
+	if !v.is(aMapping) {
+		return
+	}
+	seen := make(map[string]bool, len(v.node.Content)/2)
 	for i := 0; i < len(v.node.Content) && !v.problems.full(); i += 2 {
 		key, node := v.node.Content[i], v.node.Content[i+1]
-		field := v.field(key.Value, node)
+		field := v.field(inPath(key.Value), node)
 		switch {
 		case key.Kind != yaml.ScalarNode:
 			v.refuse("line %d: the name of a field must be a string", key.Line)
-		case slices.Contains(s.later, key.Value):
-			field.refuse("this version does not support the field")
-		case !slices.Contains(s.known, key.Value):
-			v.refuse("%s", unknown("field", key.Value, s.known, s.later))
-		case given[key.Value].given():
+		case seen[key.Value]:
 			field.refuse("given twice")
 		default:
-			given[key.Value] = field
+			seen[key.Value] = true
+			read(key.Value, field)
 		}
 	}
-	return given, true
+}
+
+// inPath is the name of a field as a path shows it: as it is, unless it would break
+// the line or fill it.
+func inPath(name string) string {
+	if len(name) > maxQuoted || strings.Trim(name, alphanumeric+"._-/") != "" {
+		return quote(name)
+	}
+	return name
 }
 
 // field is the value of a field of v.
@@ -67,9 +89,9 @@ func (v value) word(what string, known []string) (word string, ok bool) {
 }
 
 // unknown says that there is no such name, and which one was probably meant.
-func unknown(what, name string, known ...[]string) string {
+func unknown(what, name string, known []string) string {
 	text := "unknown " + what + " " + quote(name)
-	if meant := nearest(name, slices.Concat(known...)); meant != "" {
+	if meant := nearest(name, known); meant != "" {
 		text += ": did you mean " + quote(meant) + "?"
 	}
 	return text

@@ -1,7 +1,9 @@
 package config
 
 import (
+	"encoding/json"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,25 +18,45 @@ import (
 func render(requests []netmove.Request) string {
 	devices := make([]map[string]any, len(requests))
 	for i, r := range requests {
-		devices[i] = map[string]any{"name": r.Device}
-		if r.PodName != "" {
-			devices[i]["newName"] = r.PodName
-		}
-		if r.Addresses != nil {
-			devices[i]["addresses"] = r.Addresses
-		}
-		if r.MTU != 0 {
-			devices[i]["mtu"] = r.MTU
-		}
-		if r.MAC != nil {
-			devices[i]["mac"] = r.MAC
-		}
+		devices[i] = fieldsOf(r)
 	}
 	text, err := k8syaml.Marshal(devices)
 	if err != nil {
 		panic(err)
 	}
 	return string(text)
+}
+
+// fieldsOf are the fields of a request, by their names in the annotation.
+func fieldsOf(r netmove.Request) map[string]any {
+	data, err := json.Marshal(r)
+	if err != nil {
+		panic(err)
+	}
+	fields := map[string]any{}
+	if err := json.Unmarshal(data, &fields); err != nil {
+		panic(err)
+	}
+	rename := func(from, to string) {
+		if v, ok := fields[from]; ok {
+			delete(fields, from)
+			if v != "" {
+				fields[to] = v
+			}
+		}
+	}
+	rename("device", "name")
+	rename("podName", "newName")
+	rename("features", "ethtool")
+	if features, ok := fields["ethtool"]; ok {
+		fields["ethtool"] = map[string]any{"features": features}
+	}
+	if routes, ok := fields["routes"].([]any); ok {
+		for i := range routes { // absent is link where there is no next hop
+			routes[i].(map[string]any)["scope"] = int(r.Routes[i].Scope)
+		}
+	}
+	return fields
 }
 
 // FuzzAnnotation: what is accepted means the same when it is written out and
@@ -46,6 +68,8 @@ func FuzzAnnotation(f *testing.F) {
 		"- name: enp2s2f1\n  newName: net1\n  addresses: [\"192.0.2.5/24\", \"2001:db8::5/64\"]\n  mtu: 9000\n  mac: 02:00:00:00:00:01\n",
 		`[{"name":"eth1","new_name":"net1","address":"192.0.2.5","prefix":24}]`,
 		"- {name: 'a', addresses: []}\n- {name: b, addresses: ['fe80::1/64']}",
+		"- match: {mac: 02:00:00:00:00:01, driver: virtio_net}\n  gsoMaxSize: 65536\n  detachBPF: true\n- {pool: fast, sysctls: {ipv4/arp_ignore: '1'}}",
+		"- name: a\n  routes: [{to: default, via: 'fe80::1', metric: 5, onLink: true}, {to: 10.0.0.0/8, scope: host, table: 7}]\n  rules: [{from: 10.1.2.3, table: 7}]\n  neighbors: [{ip: 10.0.0.1, mac: 02:00:00:00:00:01}]\n  ethtool: {features: {rx-gro: false}}",
 		"- &a {name: eth1}\n- *a", "- ? name\n  : eth1", "- name: >-\n    eth1\n", "- \"name\": \"eth\\x31\"", "[] []", "[]\n---\n[]",
 		"? - a\n: [b: {c: d}]", "- - - a\n- ? ? b", "%YAML 1.1\n---\n- name: eth1\n...\n", "# c\n- # d\n  name: eth1 # e\n# f\n",
 	} {
@@ -101,17 +125,19 @@ func sameToKubectl(t *testing.T, text string, requests []netmove.Request) {
 			device["newName"] = name
 		}
 		maps.DeleteFunc(device, func(field string, _ any) bool {
-			return field != "name" && field != "newName" && field != "mtu"
+			return !slices.Contains(readAlike(), field)
 		})
 	}
 	for _, device := range want {
-		delete(device, "addresses")
-		delete(device, "mac")
+		maps.DeleteFunc(device, func(field string, _ any) bool { return !slices.Contains(readAlike(), field) })
 	}
 	if diff := cmp.Diff(want, devices, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("%q: devices (-here +kubectl's reader):\n%s", text, diff)
 	}
 }
+
+// readAlike are the fields that have one way to be written.
+func readAlike() []string { return []string{"name", "newName", "mtu", "pool", "gsoMaxSize"} }
 
 // FuzzNodeConfig: as FuzzAnnotation.
 func FuzzNodeConfig(f *testing.F) {
@@ -120,6 +146,7 @@ func FuzzNodeConfig(f *testing.F) {
 	f.Add(minimalConfig + "allow: []\nprotect: []\nmaxDevicesPerPod: 64\nruntimeHandlers: [kata]\nonReturn: down\n")
 	f.Add(minimalConfig + "allow:\n- {macs: ['02:00:00:00:00:01'], namespaces: ['*'], settings: ['*']}\n")
 	f.Add(minimalConfig + "allow:\n- {pciAddresses: ['0000:3B:*'], namespaces: ['[a-z]?\\*'], settings: []}\n")
+	f.Add(minimalConfig + "pools: [{name: a.b-c, devices: ['eth*'], drivers: []}, {name: b, drivers: [veth]}]\n")
 	f.Add(minimalConfig + "failurePolicy: {failRequest: false, keepConnected: true}\n")
 	f.Fuzz(func(t *testing.T, text string) {
 		c, err := Parse([]byte(text))

@@ -34,9 +34,9 @@ func needsName(role netmove.Role) string {
 func (r Rule) matches(dev netmove.Snapshot) bool {
 	id := dev.Identity
 	return (len(r.Devices) == 0 || matchAny(r.Devices, dev.Name) || r.writesOut(dev)) &&
-		(len(r.Drivers) == 0 || slices.Contains(r.Drivers, id.Driver)) &&
+		(len(r.Drivers) == 0 || slices.Contains(r.Drivers, id.DriverName())) &&
 		(len(r.PCIAddresses) == 0 || matchAny(r.PCIAddresses, id.PCIAddress())) &&
-		(len(r.MACs) == 0 || slices.ContainsFunc(r.MACs, lastingMAC(dev).Equal))
+		(len(r.MACs) == 0 || slices.ContainsFunc(r.MACs, dev.LastingMAC().Equal))
 }
 
 // writesOut reports whether the rule has the device's name, or one of its
@@ -53,15 +53,6 @@ func names(dev netmove.Snapshot) []string {
 	return append([]string{dev.Name}, dev.Altnames...)
 }
 
-// lastingMAC is the address that the hardware was made with, or, where there
-// is no hardware, the one it has.
-func lastingMAC(dev netmove.Snapshot) netmove.MAC {
-	if dev.Identity.PermMAC != nil {
-		return dev.Identity.PermMAC
-	}
-	return dev.MAC
-}
-
 // lacks returns the settings that req uses and the rule does not allow.
 func (r Rule) lacks(req netmove.Request) []string {
 	return slices.DeleteFunc(settings(req), r.allows)
@@ -71,14 +62,27 @@ func (r Rule) lacks(req netmove.Request) []string {
 // an address had is not known any more.
 func settings(req netmove.Request) []string {
 	var used []string
-	if req.Addresses != nil {
-		used = append(used, "addresses")
-	}
-	if req.MTU != 0 {
-		used = append(used, "mtu")
-	}
-	if req.MAC != nil {
-		used = append(used, "mac")
+	for _, s := range []struct {
+		name string
+		set  bool
+	}{
+		{"addresses", req.Addresses != nil},
+		{"mtu", req.MTU != 0},
+		{"mac", req.MAC != nil},
+		{"routes", req.Routes != nil},
+		{"rules", req.Rules != nil},
+		{"neighbors", req.Neighbors != nil},
+		{"sysctls", req.Sysctls != nil},
+		{"ethtool", req.Features != nil},
+		{"gsoMaxSize", req.GSOMaxSize != 0},
+		{"groMaxSize", req.GROMaxSize != 0},
+		{"gsoIPv4MaxSize", req.GSOIPv4MaxSize != 0},
+		{"groIPv4MaxSize", req.GROIPv4MaxSize != 0},
+		{"detachBPF", req.DetachBPF},
+	} {
+		if s.set {
+			used = append(used, s.name)
+		}
 	}
 	return used
 }

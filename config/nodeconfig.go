@@ -21,6 +21,9 @@ type NodeConfig struct {
 	// Allow are the rules: a device moves only if one of them allows it.
 	Allow []Rule `json:"allow,omitempty"`
 
+	// Pools are sets of devices of which a pod may ask for any.
+	Pools []Pool `json:"pools,omitempty"`
+
 	// Protect are globs over names and altnames of devices that never move,
 	// besides those that carry the node's default routes.
 	Protect []string `json:"protect,omitempty"`
@@ -115,10 +118,9 @@ func Parse(data []byte) (*NodeConfig, error) {
 func (c *NodeConfig) parse(root value) {
 	given, ok := root.fields(schema{
 		known: []string{
-			"apiVersion", "kind", "allow", "protect", "maxDevicesPerPod",
+			"apiVersion", "kind", "allow", "pools", "protect", "maxDevicesPerPod",
 			"runtimeHandlers", "failurePolicy", "onReturn",
 		},
-		later: []string{"pools"},
 	})
 	if !ok {
 		return
@@ -127,6 +129,7 @@ func (c *NodeConfig) parse(root value) {
 	given["apiVersion"].oneOf(APIVersion)
 	given["kind"].oneOf(Kind)
 	c.Allow = each(given["allow"], parseRule)
+	c.Pools = parsePools(given["pools"])
 	c.Protect = each(given["protect"], parseGlob)
 	if n, ok := given["maxDevicesPerPod"].integer(1, maxDevices); ok {
 		c.MaxDevicesPerPod = n

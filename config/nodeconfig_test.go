@@ -25,6 +25,8 @@ allow:                              # nothing moves unless a rule allows it
   podNames: ["worker-*"]            # optional
   settings: [addresses, mtu]        # optional fields the pod may set; default: addresses, address, routes, neighbors, mtu; "*" = all
   acceptLoss: [qdisc]               # host state that cannot be put back and may be lost; default none: such a device is refused, with the reason
+pools:
+- {name: fast, devices: ["enp2s2f*"], drivers: []}
 protect: ["bond0", "eno*"]          # never movable, besides those below
 maxDevicesPerPod: 16                # at most 64
 runtimeHandlers: ["", "runc"]       # pods of other handlers (Kata, gVisor: a move after their start is invisible inside) are refused
@@ -58,6 +60,7 @@ func TestParse(t *testing.T) {
 					Settings:   []string{"addresses", "mtu"},
 					AcceptLoss: []string{"qdisc"},
 				}}
+				c.Pools = []Pool{{Name: "fast", Devices: []string{"enp2s2f*"}, Drivers: []string{}}}
 				c.Protect = []string{"bond0", "eno*"}
 			}),
 		},
@@ -115,7 +118,11 @@ func TestParseProblems(t *testing.T) {
 		{"another kind", "apiVersion: v1\nkind: ConfigMap\n", "apiVersion: want \"netdev.noderesource.dev/v1alpha1\", not \"v1\"\nkind: want \"NodeConfig\", not \"ConfigMap\""},
 		{"two documents", minimalConfig + "---\n" + minimalConfig, "more than one YAML document: only one is read"},
 		{"unknown field", minimalConfig + "alow: []\n", `unknown field "alow": did you mean "allow"?`},
-		{"pools", minimalConfig + "pools: []\n", "pools: this version does not support the field"},
+		{"pool without a name", minimalConfig + "pools: [{devices: [a]}]\n", "pools[0].name: required"},
+		{"pool without devices", minimalConfig + "pools: [{name: a}]\n", "pools[0]: has no device: want devices or drivers"},
+		{"pool with empty lists", minimalConfig + "pools: [{name: a, devices: [], drivers: []}]\n", "pools[0]: has no device: devices and drivers are empty"},
+		{"pool twice", minimalConfig + "pools: [{name: a, devices: [a]}, {name: a, devices: [b]}]\n", `pools[1].name: there is a pool "a" already`},
+		{"pool, bad glob", minimalConfig + "pools: [{name: a, devices: ['[']}]\n", `pools[0].devices[0]: "[" is not a glob: a "[" or a "\" in it has no end`},
 		{"null", minimalConfig + "allow:\n", "allow: null is not allowed: write a list, or leave it out"},
 		{"anchors", minimalConfig + "protect: [&a b, *a]\n", "line 3: anchors (&), aliases (*) and tags (!) are not allowed"},
 

@@ -60,6 +60,8 @@ func (p *Problems) add(path, text string) {
 	}
 }
 
+func (p *Problems) count() int { return len(p.list) }
+
 func (p *Problems) full() bool { return len(p.list) == maxProblems }
 
 // err is p, or nil when there is no problem.

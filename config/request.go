@@ -11,18 +11,22 @@ import (
 // kernel removes IPv6 from a device.
 const minIPv6MTU = 1280
 
+// maxEntries bounds each of the lists of routes, rules and neighbors of a device: every
+// entry is a request to the kernel while the runtime waits.
+const maxEntries = 128
+
 // requestSchema are the fields of one device in a pod's annotation.
 func requestSchema() schema {
-	return schema{
-		known: []string{
-			"name", "newName", "new_name",
-			"addresses", "address", "prefix",
-			"mtu", "mac",
-		},
-		later: []string{
-			"match", "pool", "routes", "rules", "neighbors", "sysctls", "ethtool",
-			"gsoMaxSize", "groMaxSize", "gsoIPv4MaxSize", "groIPv4MaxSize", "detachBPF",
-		},
+	return schema{known: RequestFields()}
+}
+
+// RequestFields are the fields of one device in a pod's annotation.
+func RequestFields() []string {
+	return []string{
+		"name", "match", "pool", "newName", "new_name",
+		"addresses", "address", "prefix", "mtu", "mac",
+		"routes", "rules", "neighbors", "sysctls", "ethtool",
+		"gsoMaxSize", "groMaxSize", "gsoIPv4MaxSize", "groIPv4MaxSize", "detachBPF",
 	}
 }
 
@@ -33,19 +37,31 @@ func parseRequest(v value, claims *claims) (netmove.Request, bool) {
 	if !ok {
 		return netmove.Request{}, false
 	}
-	v.require(given, "name")
-	r := netmove.Request{
-		Device:    parseDevice(given["name"]),
-		PodName:   parsePodName(given["newName"], given["new_name"]),
-		Addresses: parseAddresses(given),
-		MTU:       parseMTU(given["mtu"]),
-	}
+	r := parseSelector(v, given)
+	r.PodName = parsePodName(given["newName"], given["new_name"])
+	r.Addresses = parseAddresses(given)
+	r.MTU = parseMTU(given["mtu"])
 	r.MAC, _ = parseMAC(given["mac"])
-	if r.MTU != 0 && r.MTU < minIPv6MTU && hasIPv6(r.Addresses) {
-		given["mtu"].refuse("%d is too small for the IPv6 addresses, which need %d", r.MTU, minIPv6MTU)
-	}
+	r.Routes = each(given["routes"].atMost(maxEntries), parseRoute)
+	r.Rules = emptyIsNil(each(given["rules"].atMost(maxEntries), parsePolicyRule))
+	r.Neighbors = parseNeighbors(given["neighbors"].atMost(maxEntries))
+	r.Sysctls = parseSysctls(given["sysctls"])
+	r.Features = parseEthtool(given["ethtool"])
+	r.GSOMaxSize = parseMaxSize(given["gsoMaxSize"])
+	r.GROMaxSize = parseMaxSize(given["groMaxSize"])
+	r.GSOIPv4MaxSize = parseMaxSize(given["gsoIPv4MaxSize"])
+	r.GROIPv4MaxSize = parseMaxSize(given["groIPv4MaxSize"])
+	r.DetachBPF = given["detachBPF"].boolean(false)
+	checkIPv6(given, r)
 	claims.add(v, given, r)
 	return r, true
+}
+
+func emptyIsNil[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
 }
 
 func parseDevice(name value) string {
@@ -106,9 +122,30 @@ func parseMAC(mac value) (netmove.MAC, bool) {
 	return nil, false
 }
 
-func hasIPv6(addresses []netip.Prefix) bool {
-	for _, a := range addresses {
-		if a.Addr().Is6() {
+// checkIPv6 refuses what would take from the device the IPv6 that the pod asks for.
+func checkIPv6(given map[string]value, r netmove.Request) {
+	field := ""
+	switch {
+	case hasIPv6(r.Addresses, netip.Prefix.Addr):
+		field = "addresses"
+	case hasIPv6(r.Routes, func(r netmove.RouteRequest) netip.Addr { return r.To.Addr() }):
+		field = "routes"
+	case hasIPv6(r.Neighbors, func(n netmove.NeighborRequest) netip.Addr { return n.IP }):
+		field = "neighbors"
+	default:
+		return
+	}
+	if r.MTU != 0 && r.MTU < minIPv6MTU {
+		given["mtu"].refuse("%d is too small for the IPv6 %s, which need %d", r.MTU, field, minIPv6MTU)
+	}
+	if r.Sysctls[netmove.DisableIPv6] == "1" {
+		given["sysctls"].field(netmove.DisableIPv6, nil).refuse("1 takes away the IPv6 %s", field)
+	}
+}
+
+func hasIPv6[T any](list []T, addr func(T) netip.Addr) bool {
+	for _, x := range list {
+		if addr(x).Is6() {
 			return true
 		}
 	}

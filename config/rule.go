@@ -38,14 +38,12 @@ func defaultSettings() []string {
 	return []string{"addresses", "address", "routes", "neighbors", "mtu"}
 }
 
-// knownSettings are the fields of the annotation that a rule can allow, those
-// of later versions too. What a pod calls a device is always its own affair.
+// knownSettings are the fields of the annotation that a rule can allow. Which device a
+// pod means, and what it calls it, is always its own affair.
 func knownSettings() []string {
-	return []string{
-		"*", "addresses", "address", "mtu", "mac", "routes", "rules", "neighbors",
-		"sysctls", "ethtool", "gsoMaxSize", "groMaxSize", "gsoIPv4MaxSize", "groIPv4MaxSize",
-		"detachBPF",
-	}
+	own := []string{"name", "match", "pool", "newName", "new_name", "prefix"}
+	settings := slices.DeleteFunc(RequestFields(), func(f string) bool { return slices.Contains(own, f) })
+	return append([]string{"*"}, settings...)
 }
 
 func parseRule(v value) (Rule, bool) {

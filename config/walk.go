@@ -86,6 +86,15 @@ func each[T any](v value, read func(item value) (T, bool)) []T {
 	return all
 }
 
+// atMost is v without its items if it is a list of more than n.
+func (v value) atMost(n int) value {
+	if v.given() && kindOf(v.node) == aList && len(v.node.Content) > n {
+		v.refuse("more than %d", n)
+		return value{path: v.path, problems: v.problems}
+	}
+	return v
+}
+
 // some is each for a list that would mean nothing if it were empty.
 func some[T any](v value, read func(item value) (T, bool)) []T {
 	all := each(v, read)
@@ -115,12 +124,26 @@ func (v value) integer(low, high int) (n int, ok bool) {
 	switch {
 	case err != nil || strconv.Itoa(n) != v.node.Value:
 		v.refuse("want a whole number in plain decimal, not %s", shorten(v.node.Value, maxQuoted))
-	case n < low || n > high:
-		v.refuse("%d is not between %d and %d", n, low, high)
 	default:
-		return n, true
+		return v.within(n, low, high)
 	}
 	return 0, false
+}
+
+func (v value) within(n, low, high int) (int, bool) {
+	if n < low || n > high {
+		v.refuse("%d is not between %d and %d", n, low, high)
+		return 0, false
+	}
+	return n, true
+}
+
+// quietText is text for those who look at a value that somebody else reads.
+func (v value) quietText() (text string, ok bool) {
+	if !v.given() || kindOf(v.node) != aString {
+		return "", false
+	}
+	return v.node.Value, true
 }
 
 // boolean returns true or false, or absent if neither is written.

@@ -99,18 +99,19 @@ func reaches(via netip.Addr, addrs []Address, onLink []netip.Prefix) bool {
 	})
 }
 
-// podEntries are the entries that the device has in the pod: its permanent
-// neighbors, and the routes that its addresses there can carry.
-func podEntries(entries []Entry, addrs []Address) []Entry {
+// podEntries are the entries that the device takes along into the pod: its permanent
+// neighbors, and the routes that its addresses there can carry, unless the pod asks for
+// others.
+func podEntries(r Request, entries []Entry, addrs []Address) []Entry {
 	var list []Entry
 	var onLink []netip.Prefix
 	for _, e := range entries {
 		switch {
-		case e.Table == TableRoute && e.Route.carriedBy(addrs, onLink):
+		case e.Table == TableRoute && r.Routes == nil && e.Route.carriedBy(addrs, onLink):
 			if len(e.Route.Via) == 0 {
 				onLink = append(onLink, e.Route.Dst)
 			}
-		case e.Table == TableNeighbor && !e.Proxy:
+		case e.Table == TableNeighbor && r.Neighbors == nil && !e.Proxy:
 		default:
 			continue
 		}

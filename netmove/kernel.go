@@ -102,6 +102,12 @@ type Namespace interface {
 	// without addresses and role. Error: ErrNotFound.
 	Link(name string) (Snapshot, error)
 
+	// Links reads every device, without addresses and role.
+	Links() ([]Snapshot, error)
+
+	// Features reads the offload features of the device, by name.
+	Features(index int) (map[string]Feature, error)
+
 	// Addresses reads the addresses of one device, in the kernel's order.
 	Addresses(index int) ([]Address, error)
 
@@ -165,6 +171,10 @@ type Namespace interface {
 	// link that holds it.
 	Detach(index int, p Program) error
 
+	// Reattach puts a program on the device again that Detach has taken off, without
+	// a link. Error: ErrNotFound if nobody has kept the program.
+	Reattach(index int, p Program) error
+
 	SetMTU(index, mtu int) error     // Error: ErrBusy
 	SetMAC(index int, mac MAC) error // Error: ErrBusy
 	SetAlias(index int, alias string) error
@@ -191,6 +201,21 @@ type Namespace interface {
 	SetOption(index int, o Option) error
 
 	SetSysctl(index int, name, value string) error
+
+	// SetFeatures switches offload features that Features has told of. The error names
+	// those that have not become what they were to be.
+	SetFeatures(index int, features map[string]bool) error
+
+	// AddRoute, AddNeighbor and AddRule make what a request asks for. Error: ErrExists.
+	AddRoute(index int, r RouteRequest) error
+	AddNeighbor(index int, n NeighborRequest) error
+	AddRule(r RuleRequest) error
+
+	// HasRule reports whether the namespace has that rule, for either family.
+	HasRule(r RuleRequest) (bool, error)
+
+	// DropRule removes that rule, for each family. Error: ErrNotFound if there is none.
+	DropRule(r RuleRequest) error
 
 	// PutEntry makes an entry. Error: ErrExists.
 	PutEntry(index int, e Entry) error

@@ -51,6 +51,7 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 			a.Guard = !taken
 			errs = append(errs, err)
 		}
+		errs = append(errs, a.checkRules(pod))
 	}
 	return errors.Join(errs...)
 }
@@ -230,7 +231,8 @@ func podSteps(pod Namespace, a *Attachment) []step {
 	var t todo
 	t.add(r.MAC != nil, "mac", func() error { return pod.SetMAC(index, r.MAC) }, "set MAC %s", r.MAC)
 	t.add(r.MTU != 0, "mtu", func() error { return pod.SetMTU(index, r.MTU) }, "set MTU %d", r.MTU)
-	return append(t, addressSteps(pod, index, a.Addresses, true)...)
+	return slices.Concat(a.programSteps(pod), t, a.offloadSteps(pod), a.sysctlSteps(pod),
+		addressSteps(pod, index, a.Addresses, true), a.tableSteps(pod))
 }
 
 // addressSteps put the addresses on a device that has none of them, set it up

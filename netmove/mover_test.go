@@ -51,8 +51,16 @@ func newFixture() *fixture {
 	f.host.Add(netmove.Snapshot{
 		Name: "eth2", MAC: netmove.MAC{2, 0, 0, 0, 0, 2}, MTU: 9000, MinMTU: 68, MaxMTU: 9600,
 		Addresses: []netmove.Address{permanent("203.0.113.1/24", func(a *netmove.Address) { a.Label = "eth2" })},
+		Sysctls:   map[string]string{"ipv4/conf/arp_ignore": "0", "ipv6/conf/accept_ra": "1"},
 	})
-	f.host.Add(netmove.Snapshot{Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}})
+	f.host.Add(netmove.Snapshot{
+		Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}, TSOMaxSize: 524280,
+		Features: map[string]netmove.Feature{"rx-gro": {On: true}, "rx-lro": {Fixed: true}},
+		Options: []netmove.Option{
+			{Name: "gso_max_size", Value: netmove.RawValue{0, 0, 1, 0}}, netmovetest.FeatureOption("rx-gro", true),
+		},
+		Programs: []netmove.Program{{Hook: netmove.XDPDriver, ID: 7}, {Hook: netmove.TCXIngress, ID: 8}},
+	})
 	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
 	vlan := f.host.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{
 		Name: "eth1.5", MTU: 1500, Flags: netmove.LinkFlags{Up: true}, Identity: netmove.Identity{Kind: "vlan"},
@@ -109,12 +117,21 @@ func (f *fixture) mustPlan(t *testing.T, requests ...netmove.Request) netmove.Pl
 	return plan
 }
 
-// three devices of which two swap their names, one with everything set.
+// three devices of which two swap their names. Together they ask for everything there is.
 func threeRequests() []netmove.Request {
 	return []netmove.Request{
 		{Device: "enp2s0", PodName: "eth2", MTU: 9000, MAC: netmove.MAC{2, 0, 0, 0, 0, 0xff}},
-		{Device: "eth2", PodName: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")}},
-		{Device: "eth3"},
+		{
+			Device: "eth2", PodName: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")},
+			Routes: []netmove.RouteRequest{
+				{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("198.51.100.1"), Table: 100},
+				{To: netip.MustParsePrefix("198.51.100.0/24"), Src: netip.MustParseAddr("192.0.2.9"), Scope: netmove.ScopeLink},
+			},
+			Rules:     []netmove.RuleRequest{{From: netip.MustParsePrefix("192.0.2.9/32"), Table: 100}, {FwMark: 1, Table: 100}},
+			Neighbors: []netmove.NeighborRequest{{IP: netip.MustParseAddr("192.0.2.1"), MAC: netmove.MAC{2, 0, 0, 0, 0, 9}}},
+			Sysctls:   map[string]string{"ipv4/arp_ignore": "1", "ipv6/accept_ra": "0"},
+		},
+		{Device: "eth3", GSOMaxSize: 100000, Features: map[string]bool{"rx-gro": false}, DetachBPF: true},
 	}
 }
 
@@ -136,6 +153,8 @@ func TestAttach(t *testing.T) {
     10.5.0.1/24 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
   6 eth1.5.6 inode 1008 altnames [] alias "" mac  mtu 1400 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
 pod
+  rule from 192.0.2.9/32 table 100
+  rule fwmark 0x1 table 100
   1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
   2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
   eth2 has eth1.5 on it
@@ -152,7 +171,14 @@ pod
     sysctl ipv6/conf/accept_ra 0
   4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
     192.0.2.9/24 label "eth1" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+    route 0.0.0.0/0 via 198.51.100.1 table 100 302e302e302e302f3020766961203139382e35312e3130302e31207461626c6520313030
+    neighbor 192.0.2.1 lladdr 02:00:00:00:00:09 3139322e302e322e31206c6c616464722030323a30303a30303a30303a30303a3039
+    route 198.51.100.0/24 src 192.0.2.9 3139382e35312e3130302e302f323420737263203139322e302e322e39
+    sysctl ipv4/conf/arp_ignore 1
+    sysctl ipv6/conf/accept_ra 0
   5 eth3 inode 1005 altnames [] alias "" mac  mtu 1500 qlen 0 group 7 master 0 flags {Up:true NoARP:false Promisc:true AllMulti:false Multicast:false}
+    option feature.rx-gro 66616c7365
+    option gso_max_size a0860100
 `
 	if diff := cmp.Diff(want, f.String()); diff != "" {
 		t.Errorf("world after attach (-want +got):\n%s", diff)
@@ -292,6 +318,14 @@ func TestAttachRefused(t *testing.T) {
 		{"same device twice", []netmove.Request{{Device: "eth1"}, {Device: "enp2s0", PodName: "x"}}, `"eth1" and "enp2s0" are the same device: name it once`},
 		{"lo", []netmove.Request{{Device: "lo", PodName: "x"}}, `device "lo": device cannot move: it is the loopback device of its network namespace`},
 		{"MTU too big", []netmove.Request{{Device: "eth1", MTU: 9601}}, `device "eth1": mtu 9601 is outside the device's limits, 68 to 9600`},
+		{"next hop out of reach", []netmove.Request{{Device: "eth1", Routes: []netmove.RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8"), Via: netip.MustParseAddr("10.9.9.9")}}}}, `device "eth1": route 10.0.0.0/8 via 10.9.9.9: the next hop 10.9.9.9 is not reached by any of its addresses and routes in the pod`},
+		{"next hop is the device", []netmove.Request{{Device: "eth1", Routes: []netmove.RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8"), Via: netip.MustParseAddr("192.0.2.1")}}}}, `device "eth1": route 10.0.0.0/8 via 192.0.2.1: the next hop 192.0.2.1 is an address of the device's own`},
+		{"somebody else's source", []netmove.Request{{Device: "eth1", Routes: []netmove.RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8"), Src: netip.MustParseAddr("192.0.2.3")}}}}, `device "eth1": route 10.0.0.0/8 src 192.0.2.3: src 192.0.2.3 is not among its addresses in the pod`},
+		{"neighbor is the device", []netmove.Request{{Device: "eth1", Neighbors: []netmove.NeighborRequest{{IP: netip.MustParseAddr("192.0.2.1"), MAC: netmove.MAC{2, 0, 0, 0, 0, 9}}}}}, `device "eth1": neighbor 192.0.2.1 lladdr 02:00:00:00:00:09: it is an address of the device's own`},
+		{"IPv6 disabled", []netmove.Request{{Device: "eth1", Sysctls: map[string]string{netmove.DisableIPv6: "1"}}}, `device "eth1": sysctl ipv6/disable_ipv6 1 takes away its address 2001:db8::2/64: ask for other addresses, or for none`},
+		{"GSO too big", []netmove.Request{{Device: "eth3", GSOMaxSize: 524281}}, `device "eth3": gsoMaxSize 524281: the device segments 524280 bytes at most`},
+		{"old kernel", []netmove.Request{{Device: "eth3", GROIPv4MaxSize: 65536}}, `device "eth3": groIPv4MaxSize 65536: this node's kernel has no such setting`},
+		{"no such feature, and a fixed one", []netmove.Request{{Device: "eth3", Features: map[string]bool{"rx-lro": true, "rx-x": true}}}, "device \"eth3\": offload feature \"rx-lro\": the device cannot switch it on\ndevice \"eth3\": offload feature \"rx-x\": the device has none of that name"},
 		{"MTU too small for IPv6", []netmove.Request{{Device: "eth1", MTU: 1279}}, `device "eth1": mtu 1279 is too small for its address 2001:db8::2/64: IPv6 needs 1280 bytes`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

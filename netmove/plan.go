@@ -45,11 +45,25 @@ func newAttachment(r Request, dev Snapshot) (Attachment, error) {
 	if a.Addresses, err = podAddresses(r, dev, a.PodName); err != nil {
 		return a, fmt.Errorf("device %q: %w", dev.Name, err)
 	}
-	a.Entries = podEntries(dev.Entries, a.Addresses)
-	if err := a.checkMTU(); err != nil {
-		return a, fmt.Errorf("device %q: %w", dev.Name, err)
+	a.Entries = podEntries(r, dev.Entries, a.Addresses)
+	a.Before.Programs = detached(r, dev.Programs)
+	if err := a.checkWish(); err != nil {
+		return a, eachPrefixed(fmt.Sprintf("device %q: ", dev.Name), err)
 	}
 	return a, nil
+}
+
+// eachPrefixed writes the prefix before each of the errors that err joins.
+func eachPrefixed(prefix string, err error) error {
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined here
+	if !ok {
+		return fmt.Errorf("%s%w", prefix, err)
+	}
+	var errs []error
+	for _, err := range joined.Unwrap() {
+		errs = append(errs, eachPrefixed(prefix, err))
+	}
+	return errors.Join(errs...)
 }
 
 func checkMovable(dev Snapshot) error {
@@ -152,28 +166,4 @@ func (p Plan) String() string {
 		b.WriteString("\n")
 	}
 	return b.String()
-}
-
-// settings tells what the device has in the pod besides its name.
-func (a *Attachment) settings() []string {
-	var s []string
-	if a.Request.MTU != 0 {
-		s = append(s, fmt.Sprintf("mtu %d", a.Request.MTU))
-	}
-	if a.Request.MAC != nil {
-		s = append(s, fmt.Sprintf("mac %s", a.Request.MAC))
-	}
-	if len(a.Addresses) == 0 {
-		s = append(s, "no addresses")
-	} else {
-		list := make([]string, len(a.Addresses))
-		for i, addr := range a.Addresses {
-			list[i] = addr.String()
-		}
-		s = append(s, "addresses "+strings.Join(list, " "))
-	}
-	for _, e := range a.Entries {
-		s = append(s, fmt.Sprintf("%s %s", e.Table, e.Text))
-	}
-	return s
 }

@@ -23,6 +23,38 @@ type Program struct {
 	Hook Hook   `json:"hook"`
 	ID   uint32 `json:"id"`             // of the program, as bpftool(8) shows it
 	Link uint32 `json:"link,omitempty"` // of the BPF link that holds it there; 0: none, or not known
+
+	// Detached is set for one that is taken off for as long as the pod has the device.
+	Detached bool `json:"detached,omitempty"`
+}
+
+// detached are the programs of the host's device as the pod is to have them.
+func detached(r Request, programs []Program) []Program {
+	programs = slices.Clone(programs)
+	for i := range programs {
+		programs[i].Detached = r.DetachBPF
+	}
+	return programs
+}
+
+// programSteps take off the device in the pod what is not to be there.
+func (a *Attachment) programSteps(pod Namespace) []step {
+	var t todo
+	for _, p := range a.Before.Programs {
+		t.add(p.Detached, "programs", func() error { return pod.Detach(a.PodIndex, p) }, "detach %s", p)
+	}
+	t.add(a.Request.DetachBPF, "programs", func() error { return a.checkDetached(pod) }, "look for programs that are left")
+	return t
+}
+
+// checkDetached makes sure that no program is left: there may be some that the snapshot
+// could not see.
+func (a *Attachment) checkDetached(pod Namespace) error {
+	left, err := pod.Programs(a.PodIndex)
+	if err == nil && len(left) > 0 {
+		err = fmt.Errorf("%v could not be taken off", left)
+	}
+	return err
 }
 
 // String names the program for a message.
@@ -97,15 +129,27 @@ func (m *Mover) detach(dev, before Snapshot) (look, error) {
 	return have, nil
 }
 
-// tell says what is not known of the programs on a device that is as it was
-// otherwise, and which of the host's the pod has taken off: who put them there
-// must do so again.
-func (m *Mover) tell(before Snapshot, now look) {
+// reattach puts back the programs of the host's that were taken off for the pod, and
+// says what is not known of those on a device that is as it was otherwise, and which of
+// the host's are gone: who put them there must do so again. It returns what could not be
+// done.
+func (m *Mover) reattach(dev, before Snapshot, now look) (left []*StepError) {
 	if now.unseen != nil {
 		m.Log.Warn("programs of the pod's may still be on the device", "device", before.Name, "err", now.unseen)
-		return
 	}
 	for _, p := range without(before.Programs, now.programs) {
-		m.Log.Warn("a program of the host's is gone from the device", "device", before.Name, "program", p.String())
+		gone := !p.Detached && now.unseen == nil
+		if p.Detached {
+			what := "attach " + p.String()
+			m.Log.Debug("step", "device", before.Name, "step", what)
+			err := m.Host.Reattach(dev.Identity.Index, p)
+			if gone = errors.Is(err, ErrNotFound); err != nil && !gone {
+				left = append(left, &StepError{Device: before.Name, Step: what, Attribute: "programs", Err: err})
+			}
+		}
+		if gone {
+			m.Log.Warn("a program of the host's is gone from the device", "device", before.Name, "program", p.String())
+		}
 	}
+	return left
 }

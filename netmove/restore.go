@@ -28,12 +28,10 @@ func (m *Mover) restore(dev, before Snapshot) error {
 			return errors.Join(failed.all(), err)
 		}
 		left := m.differences(after, want)
-		if len(left) == 0 {
-			m.tell(before, programs)
-			return nil
-		}
-		if pass == restorePasses {
-			return failed.of(before.Name, left).err()
+		if len(left) == 0 || pass == restorePasses {
+			undone := failed.of(before.Name, left)
+			undone.minor = append(undone.minor, m.reattach(after, before, programs)...)
+			return undone.err()
 		}
 		dev = after
 	}
@@ -107,9 +105,12 @@ func (f failures) of(device string, left []step) (u undone) {
 	return u
 }
 
-// err is a MinorError if everything is minor.
+// err is nil if nothing is left, and a MinorError if everything is minor.
 func (u undone) err() error {
 	minor := &MinorError{u.minor}
+	if len(u.major)+len(u.minor) == 0 {
+		return nil
+	}
 	if len(u.major) == 0 {
 		return minor
 	}

@@ -27,6 +27,14 @@ var errImpostor = errors.New("another device has taken its ifindex in the pod")
 // After any other error, ErrStacked among them, the pod's namespace is needed
 // for the next try: the device may still be in it.
 func (m *Mover) Return(pod Namespace, a *Attachment) error {
+	if pod == nil {
+		return m.bringHome(pod, a)
+	}
+	err := dropRules(pod, a) // they keep no device from its way
+	return errors.Join(m.bringHome(pod, a), err)
+}
+
+func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 	before := a.Before
 	if pod != nil {
 		if err := m.fetch(pod, a); err != nil {

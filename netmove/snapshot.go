@@ -1,6 +1,7 @@
 package netmove
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/netip"
@@ -44,6 +45,13 @@ type Snapshot struct {
 	// for the decision only.
 	Loss []Loss `json:"-"`
 
+	// Features are the offload features by the names that ethtool(8) -k shows, and
+	// TSOMaxSize the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
+	// 5.19; 0: not told). Both are for the decision only; Features are read only for a
+	// request that names some.
+	Features   map[string]Feature `json:"-"`
+	TSOMaxSize int                `json:"-"`
+
 	// Role says what the device does for the node. It decides whether the
 	// device may move at all and is of no use after that, so the journal
 	// does not keep it.
@@ -56,6 +64,25 @@ func (s Snapshot) LeftDown() Snapshot {
 	s.Flags.Up, s.Addresses = false, nil
 	s.Entries = slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return !e.Port })
 	return s
+}
+
+// LastingMAC is the address that the hardware was made with, or, where there is no
+// hardware, the one the device has.
+func (s Snapshot) LastingMAC() MAC {
+	if s.Identity.PermMAC != nil {
+		return s.Identity.PermMAC
+	}
+	return s.MAC
+}
+
+// option is the option with that name.
+func (s Snapshot) option(name string) (o Option, ok bool) {
+	for _, o := range s.Options {
+		if o.Name == name {
+			return o, true
+		}
+	}
+	return Option{}, false
 }
 
 // hasUpper reports whether that device is built on this one.
@@ -120,6 +147,9 @@ func (id Identity) PCIAddress() string {
 	}
 	return id.Parent
 }
+
+// DriverName is the driver as ethtool(8) -i shows it: the kind of a virtual device.
+func (id Identity) DriverName() string { return cmp.Or(id.Driver, id.Kind) }
 
 // Same reports whether other is the device id was read from. The name, the
 // index and the namespace a device is in may have changed meanwhile.

@@ -1,6 +1,7 @@
 package netmove
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -72,6 +73,11 @@ func (a *Attachment) compare(dev Snapshot) {
 	} {
 		if c.have != c.want {
 			a.differs(c.attribute, "%v, not %v", c.have, c.want)
+		}
+	}
+	for _, size := range a.Request.maxSizes() {
+		if is, _ := dev.option(size.option); !bytes.Equal(is.Value, size.value()) {
+			a.differs(size.field, "%d is not there as meant", size.bytes)
 		}
 	}
 	for _, want := range a.Addresses {

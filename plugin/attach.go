@@ -3,6 +3,8 @@ package plugin
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,8 +138,14 @@ func (p *Plugin) begin(ctx context.Context, pod *api.PodSandbox, netns netmove.N
 		Since:   time.Now(),
 		Devices: d.Plan,
 	}
-	return record, p.journal.Begin(record, since)
+	err = p.journal.Begin(record, since)
+	if _, ok := errors.AsType[*journal.InUseError](err); ok && slices.ContainsFunc(d.Plan, fromPool) {
+		return nil, fmt.Errorf("%w: %w", journal.ErrStale, err) // the pool may have another one
+	}
+	return record, err
 }
+
+func fromPool(a netmove.Attachment) bool { return a.Request.Pool != "" }
 
 // move moves the devices of a record and commits it. Whatever fails, up to the
 // claim that the runtime is told of success, brings all of them back. So does the

@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -23,42 +25,70 @@ func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod conf
 	if err := c.AllowPod(pod, len(requests)); err != nil {
 		return nil, err
 	}
-	d := &Decision{}
-	var devices []netmove.Snapshot
-	var errs []error
-	for _, r := range requests {
-		dev, err := snapshot(m, j, c, pod, r)
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		grant, err := c.AllowDevice(pod, r, dev)
-		errs = append(errs, err)
-		d.Grants = append(d.Grants, grant)
-		devices = append(devices, dev)
+	s := &selection{
+		mover: m, journal: j, config: c, pod: pod,
+		requests: slices.Clone(requests), devices: make([]netmove.Snapshot, len(requests)),
+	}
+	d := &Decision{Grants: make([]config.Grant, len(requests))}
+	errs := make([]error, len(requests))
+	for _, i := range bySpecificity(requests) {
+		d.Grants[i], errs[i] = s.choose(i)
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
 	var err error
-	d.Plan, err = netmove.NewPlan(requests, devices)
+	d.Plan, err = netmove.NewPlan(s.requests, s.devices)
 	return d, err
+}
+
+// bySpecificity orders requests by name before those by match, and these before those by
+// pool, so that a pool does not give away what the pod asks for by name.
+func bySpecificity(requests []netmove.Request) []int {
+	order := make([]int, 0, len(requests))
+	for _, kind := range []func(netmove.Request) bool{
+		func(r netmove.Request) bool { return r.Pool == "" && r.Match.IsZero() },
+		func(r netmove.Request) bool { return !r.Match.IsZero() },
+		func(r netmove.Request) bool { return r.Pool != "" },
+	} {
+		for i, r := range requests {
+			if kind(r) {
+				order = append(order, i)
+			}
+		}
+	}
+	return order
+}
+
+// read reads the device of a request, with what only some requests need of it.
+func (s *selection) read(r netmove.Request) (netmove.Snapshot, error) {
+	dev, err := s.snapshot(r)
+	if err == nil && len(r.Features) > 0 {
+		dev.Features, err = s.mover.Host.Features(dev.Identity.Index)
+	}
+	return dev, err
 }
 
 // snapshot reads the device. One that is not there may be in a pod: whose, is
 // told to those who might have it.
-func snapshot(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod config.Pod, r netmove.Request) (netmove.Snapshot, error) {
-	dev, err := m.Host.Snapshot(r.Device)
+func (s *selection) snapshot(r netmove.Request) (netmove.Snapshot, error) {
+	dev, err := s.mover.Host.Snapshot(r.Device)
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return dev, err
 	}
-	if j != nil {
-		if held, holder, ok := j.Find(r.Device); ok {
-			if _, err := c.AllowDevice(pod, r, held); err != nil {
-				return dev, err
-			}
-			return dev, holder.InUse(r.Device, held.Identity)
+	if s.journal != nil {
+		if held, holder, ok := s.journal.Find(r.Device); ok {
+			return dev, s.inUse(r, held, holder)
 		}
 	}
 	return dev, fmt.Errorf("device %q %w on this node", r.Device, netmove.ErrNotFound)
+}
+
+// inUse is the refusal of a device that somebody has, to a pod that may have it.
+func (s *selection) inUse(r netmove.Request, held netmove.Snapshot, holder *journal.Record) error {
+	r.Device = cmp.Or(r.Device, held.Name)
+	if _, err := s.config.AllowDevice(s.pod, r, held); err != nil {
+		return err
+	}
+	return holder.InUse(r.Device, held.Identity)
 }

@@ -177,9 +177,16 @@ func (j *Journal) All() []*Record {
 // altname, among those that are away or not yet as they were: what it was, and
 // whose it is.
 func (j *Journal) Find(name string) (netmove.Snapshot, *Record, bool) {
+	return j.FindFunc(func(dev netmove.Snapshot) bool {
+		return dev.Name == name || slices.Contains(dev.Altnames, name)
+	})
+}
+
+// FindFunc is Find for a device that is told by what it was on the host.
+func (j *Journal) FindFunc(meant func(netmove.Snapshot) bool) (netmove.Snapshot, *Record, bool) {
 	for _, r := range j.All() {
 		for _, a := range slices.Concat(r.Devices, r.Quarantined) {
-			if a.Before.Name == name || slices.Contains(a.Before.Altnames, name) {
+			if meant(a.Before) {
 				return a.Before, r, true
 			}
 		}

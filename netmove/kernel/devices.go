@@ -9,7 +9,12 @@ import (
 )
 
 // Devices reads every device of the namespace, by name.
-func (ns *Namespace) Devices() ([]netmove.Snapshot, error) {
+func (ns *Namespace) Devices() ([]netmove.Snapshot, error) { return ns.each(ns.Snapshot) }
+
+// Links does, without addresses and role.
+func (ns *Namespace) Links() ([]netmove.Snapshot, error) { return ns.each(ns.Link) }
+
+func (ns *Namespace) each(read func(name string) (netmove.Snapshot, error)) ([]netmove.Snapshot, error) {
 	names, err := ns.sysfs.names(allDevices)
 	if err != nil {
 		return nil, err
@@ -19,7 +24,7 @@ func (ns *Namespace) Devices() ([]netmove.Snapshot, error) {
 	for _, name := range names {
 		var dev netmove.Snapshot
 		err := undisturbed(func() (err error) {
-			dev, err = ns.Snapshot(name)
+			dev, err = read(name)
 			return err
 		})
 		if errors.Is(err, netmove.ErrNotFound) || errors.Is(err, errNoDevice) {

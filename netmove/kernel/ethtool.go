@@ -84,9 +84,9 @@ func unknownMode(typ uint16, value []byte) bool {
 	return false
 }
 
-// features is the name of the option for offload features, which are told
+// featuresOption is the name of the option for offload features, which are told
 // apart by bits instead.
-const features = "features"
+const featuresOption = "features"
 
 // ethtool is the id of the family, 0 on Linux without CONFIG_ETHTOOL_NETLINK.
 type ethtool struct {
@@ -127,7 +127,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 	}
 	msg, err := ns.ethtoolGet(unix.ETHTOOL_MSG_FEATURES_GET, index)
 	if value := wantedFeatures(msg); value != nil {
-		l.addOption(ethtoolPrefix+features, value)
+		l.addOption(ethtoolPrefix+featuresOption, value)
 	}
 	return l.Options, err
 }
@@ -192,7 +192,7 @@ func bitset(msg message, typ uint16) []byte {
 
 // setEthtool sets an option of ethtool's by its name without the prefix.
 func (ns *Namespace) setEthtool(index int, name string, value []byte) error {
-	if name == features {
+	if name == featuresOption {
 		half := len(value) / 2
 		bits := nl.NewRtAttr(unix.NLA_F_NESTED|unix.ETHTOOL_A_FEATURES_WANTED, nil)
 		bits.AddRtAttr(unix.ETHTOOL_A_BITSET_SIZE, nl.Uint32Attr(uint32(8*half)))

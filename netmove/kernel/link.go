@@ -125,6 +125,8 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 		l.MinMTU = int(u32(a.Value))
 	case unix.IFLA_MAX_MTU:
 		l.MaxMTU = int(u32(a.Value))
+	case unix.IFLA_TSO_MAX_SIZE:
+		l.TSOMaxSize = int(u32(a.Value))
 	case unix.IFLA_QDISC:
 		l.Qdisc = unix.ByteSliceToString(a.Value)
 	case unix.IFLA_TXQLEN:

@@ -104,6 +104,29 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 	return ns.detachTCX(index, p)
 }
 
+// Reattach puts the program on the device again.
+func (ns *Namespace) Reattach(index int, p netmove.Program) error {
+	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))
+	if err != nil {
+		return classify(err)
+	}
+	switch p.Hook {
+	case netmove.XDPGeneric:
+		err = ns.attachXDP(index, program.FD(), xdpGenericMode)
+	case netmove.XDPDriver:
+		err = ns.attachXDP(index, program.FD(), xdpDriverMode)
+	case netmove.XDPHardware:
+		err = ns.attachXDP(index, program.FD(), xdpHardwareMode)
+	default:
+		err = ns.do(func() error {
+			return classify(bpflink.RawAttachProgram(bpflink.RawAttachProgramOptions{
+				Target: index, Program: program, Attach: tcxHook(p.Hook),
+			}))
+		})
+	}
+	return errors.Join(err, program.Close())
+}
+
 // detachTCX takes off a program that was attached without a link.
 func (ns *Namespace) detachTCX(index int, p netmove.Program) error {
 	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))

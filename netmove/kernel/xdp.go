@@ -20,20 +20,25 @@ const (
 	xdpGenericMode  = 1 << 1
 	xdpDriverMode   = 1 << 2
 	xdpHardwareMode = 1 << 3
-	xdpNoProgramFD  = ^uint32(0) // -1 detaches
+	xdpNoProgramFD  = -1 // detaches
 )
 
 // detachXDP takes the program of that mode off the device, or ends the link
 // that holds it there.
 func (ns *Namespace) detachXDP(index int, p netmove.Program, mode uint32) error {
-	xdp := nl.NewRtAttr(unix.IFLA_XDP|unix.NLA_F_NESTED, nil)
-	xdp.AddRtAttr(iflaXDPFD, nl.Uint32Attr(xdpNoProgramFD))
-	xdp.AddRtAttr(iflaXDPFlags, nl.Uint32Attr(mode))
-	err := ns.newLink(ifInfo(index), xdp)
+	err := ns.attachXDP(index, xdpNoProgramFD, mode)
 	if !is(err, unix.EBUSY) {
 		return err
 	}
 	return errors.Join(err, ns.endXDPLink(index, p))
+}
+
+// attachXDP exchanges the program of that mode for the one with the descriptor.
+func (ns *Namespace) attachXDP(index, fd int, mode uint32) error {
+	xdp := nl.NewRtAttr(unix.IFLA_XDP|unix.NLA_F_NESTED, nil)
+	xdp.AddRtAttr(iflaXDPFD, nl.Uint32Attr(uint32(int32(fd))))
+	xdp.AddRtAttr(iflaXDPFlags, nl.Uint32Attr(mode))
+	return ns.newLink(ifInfo(index), xdp)
 }
 
 // endXDPLink ends the link that holds the program. Where there are more than

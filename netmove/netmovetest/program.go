@@ -41,7 +41,7 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 		if ns.world.held[d.Identity.Inode] {
 			return errors.New("the program is held")
 		}
-		d.Programs = slices.DeleteFunc(d.Programs, func(q netmove.Program) bool { return p == q })
+		d.Programs = slices.DeleteFunc(d.Programs, func(q netmove.Program) bool { return p.Hook == q.Hook && p.ID == q.ID })
 		return nil
 	})
 }

@@ -1,6 +1,7 @@
 package netmovetest
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -174,7 +175,8 @@ func (ns *Namespace) Burdened() (list []string) {
 // burden prints what is on a device.
 func (w *World) burden(d *netmove.Snapshot) string {
 	var b strings.Builder
-	for _, p := range d.Programs {
+	// In the kernel the order is one of the programs of a hook.
+	for _, p := range slices.SortedStableFunc(slices.Values(d.Programs), func(p, q netmove.Program) int { return cmp.Compare(p.Hook, q.Hook) }) {
 		fmt.Fprintf(&b, "  %s has the %s\n", d.Name, p)
 	}
 	for _, ns := range w.all {

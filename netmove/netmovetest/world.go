@@ -283,6 +283,9 @@ func (w *World) String() string {
 	for _, path := range slices.Sorted(maps.Keys(w.namespaces)) {
 		fmt.Fprintf(&b, "%s\n", path)
 		ns := w.namespaces[path]
+		for _, r := range ns.rules {
+			fmt.Fprintf(&b, "  rule %s\n", r)
+		}
 		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
 			b.WriteString(w.burden(ns.devices[index]))
 			printDevice(&b, ns.devices[index])

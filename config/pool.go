@@ -1,0 +1,64 @@
+package config
+
+import (
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Pool is a set of devices of which a pod may ask for any. It selects them and allows
+// none: that rules do. Every selector that is given must hold.
+type Pool struct {
+	Name    string   `json:"name"`
+	Devices []string `json:"devices,omitempty"` // globs over kernel names; an altname counts only if written out
+	Drivers []string `json:"drivers,omitempty"` // as written by ethtool -i, no globs
+}
+
+// Pool finds a pool by its name.
+func (c *NodeConfig) Pool(name string) (p Pool, ok bool) {
+	for _, p := range c.Pools {
+		if p.Name == name {
+			return p, true
+		}
+	}
+	return Pool{}, false
+}
+
+// Has reports whether the device is of the pool.
+func (p Pool) Has(dev netmove.Snapshot) bool {
+	return Rule{Devices: p.Devices, Drivers: p.Drivers}.matches(dev)
+}
+
+// Rank is the place of the device among those of the pool: that of the first of Devices
+// that has it. Devices of the same rank are equally good.
+func (p Pool) Rank(dev netmove.Snapshot) int {
+	return slices.IndexFunc(p.Devices, func(glob string) bool { return Rule{Devices: []string{glob}}.matches(dev) })
+}
+
+func parsePools(v value) []Pool {
+	seen := map[string]bool{}
+	return each(v, func(item value) (p Pool, ok bool) {
+		given, ok := item.fields(schema{known: []string{"name", "devices", "drivers"}})
+		if !ok {
+			return p, false
+		}
+		item.require(given, "name")
+		if !anyGiven(given, "devices", "drivers") {
+			item.refuse("has no device: want devices or drivers")
+		}
+		p = Pool{
+			Name:    parsePoolName(given["name"]),
+			Devices: each(given["devices"], parseGlob),
+			// An empty list is what a template writes for any driver.
+			Drivers: each(given["drivers"], parseDriver),
+		}
+		if len(p.Devices)+len(p.Drivers) == 0 && item.problems.err() == nil {
+			item.refuse("has no device: devices and drivers are empty")
+		}
+		if seen[p.Name] {
+			given["name"].refuse("there is a pool %s already", quote(p.Name))
+		}
+		seen[p.Name] = p.Name != ""
+		return p, true
+	})
+}

@@ -1,0 +1,155 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// parseRoute reads one route of a device.
+func parseRoute(v value) (r netmove.RouteRequest, ok bool) {
+	given, ok := v.fields(schema{known: []string{"to", "via", "src", "metric", "table", "scope", "onLink"}})
+	if !ok {
+		return r, false
+	}
+	v.require(given, "to")
+	before := v.problems.count()
+	r.Via = parseAddr(given["via"])
+	r.Src = parseAddr(given["src"])
+	r.To = parseTo(given["to"], r.Via)
+	r.Metric = parseUint32(given["metric"], 0)
+	r.Table = parseUint32(given["table"], 1)
+	r.OnLink = given["onLink"].boolean(false)
+	r.Scope = parseScope(given["scope"], r)
+	if v.problems.count() > before || !r.To.IsValid() {
+		return r, false // what belongs together cannot be told
+	}
+	checkRoute(given, r)
+	return r, true
+}
+
+// checkRoute looks at the fields together.
+func checkRoute(given map[string]value, r netmove.RouteRequest) {
+	for _, name := range []string{"via", "src"} {
+		addr := r.Via
+		if name == "src" {
+			addr = r.Src
+		}
+		if addr.IsValid() && addr.Is6() != r.To.Addr().Is6() {
+			given[name].refuse("%s and the destination %s are of different families", addr, r.To)
+		}
+	}
+	switch {
+	case r.OnLink && !r.Via.IsValid():
+		given["onLink"].refuse("is of no use without via")
+	case r.Via.IsValid() && r.Scope >= netmove.ScopeLink:
+		given["scope"].refuse("a route with via reaches further than the link")
+	}
+}
+
+// parseTo reads a destination: a network, an address, or "default" with the family
+// of the next hop.
+func parseTo(v value, via netip.Addr) netip.Prefix {
+	if text, ok := v.quietText(); ok && text == "default" {
+		switch {
+		case !via.IsValid():
+			v.refuse("\"default\" without via is of no family: write \"0.0.0.0/0\" or \"::/0\"")
+			return netip.Prefix{}
+		case via.Is6():
+			return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
+		}
+		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
+	}
+	return parseNetwork(v)
+}
+
+// parseNetwork reads a network, or an address as the network that has nothing else.
+func parseNetwork(v value) netip.Prefix {
+	text, ok := v.text()
+	if !ok {
+		return netip.Prefix{}
+	}
+	p, err := network(text)
+	if err != nil {
+		v.refuse("%v", err)
+		return netip.Prefix{}
+	}
+	return p
+}
+
+func network(text string) (netip.Prefix, error) {
+	p, err := netip.ParsePrefix(text)
+	if !strings.Contains(text, "/") {
+		var a netip.Addr
+		if a, err = netip.ParseAddr(text); err == nil {
+			p = netip.PrefixFrom(a.WithZone(""), a.BitLen())
+		}
+		if a.Zone() != "" {
+			err = errors.New("zone")
+		}
+	}
+	switch {
+	case err != nil:
+		return p, fmt.Errorf("%s is not a network such as \"198.51.100.0/24\"", quote(text))
+	case p.Addr().Is4In6():
+		return p, fmt.Errorf("%s is IPv4 written as IPv6: write it as IPv4", quote(text))
+	case p != p.Masked():
+		return p, fmt.Errorf("%s has bits beyond its prefix length: the network is %s", quote(text), p.Masked())
+	}
+	return p, nil
+}
+
+// parseAddr reads an address without a prefix length that a device can have; the zero
+// Addr if there is none.
+func parseAddr(v value) netip.Addr {
+	text, ok := v.text()
+	if !ok {
+		return netip.Addr{}
+	}
+	a, err := netip.ParseAddr(text)
+	if err != nil {
+		v.refuse("%s is not an address such as \"192.0.2.1\"", quote(text))
+		return netip.Addr{}
+	}
+	if err := checkUsable(a, a.BitLen()); err != nil {
+		v.refuse("%s %v", quote(text), err)
+		return netip.Addr{}
+	}
+	return a
+}
+
+// parseUint32 reads a number that has 32 bits in the kernel; 0 if there is none.
+func parseUint32(v value, low int) uint32 {
+	n, _ := v.integer(low, math.MaxUint32)
+	return uint32(n)
+}
+
+// scopes are the names of ip-route(8).
+func scopes() map[string]netmove.Scope {
+	return map[string]netmove.Scope{
+		"global": netmove.ScopeGlobal, "site": netmove.ScopeSite, "link": netmove.ScopeLink, "host": netmove.ScopeHost,
+	}
+}
+
+// parseScope reads a scope by its name or number. By default it is that of ip-route(8):
+// link for an IPv4 destination on the link, else global. IPv6 has none.
+func parseScope(v value, r netmove.RouteRequest) netmove.Scope {
+	scope := netmove.ScopeGlobal
+	if !r.Via.IsValid() {
+		scope = netmove.ScopeLink
+	}
+	if v.given() && kindOf(v.node) == aNumber {
+		n, _ := v.integer(0, int(netmove.ScopeHost))
+		scope = netmove.Scope(n)
+	} else if name, ok := v.oneOf("global", "site", "link", "host"); ok {
+		scope = scopes()[name]
+	}
+	if r.To.IsValid() && r.To.Addr().Is6() {
+		return netmove.ScopeGlobal
+	}
+	return scope
+}

@@ -1,0 +1,146 @@
+package kernel
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Struct fib_rule_hdr of linux/fib_rules.h.
+const (
+	sizeofRuleHdr = 12
+	ruleFamily    = 0 // offsets
+	ruleDstLen    = 1
+	ruleSrcLen    = 2
+	ruleTable     = 4
+	ruleAction    = 7
+)
+
+// families are those that the rule is for.
+func families(r netmove.RuleRequest) []uint8 {
+	for _, p := range []struct{ valid, is6 bool }{
+		{r.From.IsValid(), r.From.Addr().Is6()}, {r.To.IsValid(), r.To.Addr().Is6()},
+	} {
+		if p.valid {
+			return []uint8{family(p.is6)}
+		}
+	}
+	return []uint8{unix.AF_INET, unix.AF_INET6}
+}
+
+// AddRule makes a rule. One for both families is made for IPv4 alone on a kernel
+// without IPv6.
+func (ns *Namespace) AddRule(r netmove.RuleRequest) error {
+	list := families(r)
+	for _, f := range list {
+		err := ns.create(unix.RTM_NEWRULE, ruleMessage(f, r))
+		if len(list) > 1 && f == unix.AF_INET6 && withoutFamily(err) {
+			err = nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutFamily reports whether the kernel has no such family.
+func withoutFamily(err error) bool { return is(err, unix.EAFNOSUPPORT, unix.EOPNOTSUPP) }
+
+func ruleMessage(family uint8, r netmove.RuleRequest) message {
+	msg := message{fixed: make([]byte, sizeofRuleHdr)}
+	msg.fixed[ruleFamily] = family
+	msg.fixed[ruleTable] = smallTable(r.Table, unix.RT_TABLE_UNSPEC)
+	msg.fixed[ruleAction] = unix.FR_ACT_TO_TBL
+	if r.From.IsValid() && r.From.Bits() > 0 {
+		msg.fixed[ruleSrcLen] = uint8(r.From.Bits())
+		msg.add(unix.FRA_SRC, r.From.Addr().AsSlice())
+	}
+	if r.To.IsValid() && r.To.Bits() > 0 {
+		msg.fixed[ruleDstLen] = uint8(r.To.Bits())
+		msg.add(unix.FRA_DST, r.To.Addr().AsSlice())
+	}
+	msg.addNumber(unix.FRA_PRIORITY, r.Priority)
+	msg.addNumber(unix.FRA_FWMARK, r.FwMark)
+	msg.addNumber(unix.FRA_TABLE, r.Table)
+	msg.add(unix.FRA_PROTOCOL, []byte{unix.RTPROT_STATIC})
+	return msg
+}
+
+// HasRule reports whether the namespace has that rule.
+func (ns *Namespace) HasRule(r netmove.RuleRequest) (bool, error) {
+	found, err := ns.findRule(r)
+	return len(found) > 0, err
+}
+
+// DropRule removes that rule.
+func (ns *Namespace) DropRule(r netmove.RuleRequest) error {
+	found, err := ns.findRule(r)
+	if err != nil {
+		return err
+	}
+	if len(found) == 0 {
+		return netmove.ErrNotFound
+	}
+	var errs []error
+	for _, msg := range found {
+		// What was read, and not what was asked for: that would be any rule with
+		// these selectors and more (rule_find of net/core/fib_rules.c).
+		if err := ns.request(unix.RTM_DELRULE, 0, msg.bytes()); !is(err, unix.ENOENT) {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// findRule reads the rule, one message a family. The kernel filters rules by nothing
+// but the family.
+func (ns *Namespace) findRule(r netmove.RuleRequest) (found []message, err error) {
+	for _, f := range families(r) {
+		hdr := make([]byte, sizeofRuleHdr)
+		hdr[ruleFamily] = f
+		dumped, err := ns.dumpOf(unix.RTM_GETRULE, unix.RTM_NEWRULE, hdr)
+		if withoutFamily(err) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("rules: %w", err)
+		}
+		for _, d := range dumped {
+			msg, err := parseMessage(d, sizeofRuleHdr)
+			if err != nil {
+				return nil, err
+			}
+			if msg.isRule(ruleMessage(f, r)) {
+				found = append(found, msg)
+				break
+			}
+		}
+	}
+	return found, nil
+}
+
+// isRule reports whether a rule that was read is the one that would be made.
+func (m *message) isRule(want message) bool {
+	const key = 5 // the first fields of the header: family, lengths, TOS, table
+	if !bytes.Equal(m.fixed[:key], want.fixed[:key]) || m.fixed[ruleAction] != want.fixed[ruleAction] {
+		return false
+	}
+	for _, typ := range []uint16{unix.FRA_SRC, unix.FRA_DST, unix.FRA_FWMARK, unix.FRA_TABLE} {
+		if !bytes.Equal(m.attribute(typ), want.attribute(typ)) {
+			return false
+		}
+	}
+	if priority := want.attribute(unix.FRA_PRIORITY); priority != nil && !bytes.Equal(priority, m.attribute(unix.FRA_PRIORITY)) {
+		return false
+	}
+	return !slices.ContainsFunc([]uint16{
+		unix.FRA_IIFNAME, unix.FRA_OIFNAME, unix.FRA_IP_PROTO, unix.FRA_SPORT_RANGE, unix.FRA_DPORT_RANGE,
+		unix.FRA_UID_RANGE, unix.FRA_L3MDEV, unix.FRA_TUN_ID,
+	}, func(typ uint16) bool { return m.attribute(typ) != nil })
+}

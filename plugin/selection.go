@@ -1,0 +1,150 @@
+package plugin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// selection finds the devices that the requests of one pod mean.
+type selection struct {
+	mover   *netmove.Mover
+	journal *journal.Journal // nil where nothing is known of other pods
+	config  *config.NodeConfig
+	pod     config.Pod
+
+	requests []netmove.Request  // with Device filled in where one has been chosen
+	devices  []netmove.Snapshot // of the requests; zero where none has been chosen
+}
+
+// choose finds the device of a request, and the rule that allows it.
+func (s *selection) choose(i int) (config.Grant, error) {
+	switch r := s.requests[i]; {
+	case r.Pool != "":
+		return s.fromPool(i, r)
+	case !r.Match.IsZero():
+		return s.matching(i, r)
+	}
+	return s.take(i, s.requests[i])
+}
+
+// take reads the device that the request names, and asks for permission.
+func (s *selection) take(i int, r netmove.Request) (config.Grant, error) {
+	dev, err := s.read(r)
+	if err != nil {
+		return config.Grant{}, err
+	}
+	grant, err := s.config.AllowDevice(s.pod, r, dev)
+	if err == nil {
+		s.requests[i], s.devices[i] = r, dev
+	}
+	return grant, err
+}
+
+// matching finds the one device that the facts are of.
+func (s *selection) matching(i int, r netmove.Request) (config.Grant, error) {
+	free, err := s.free(r.Match.Holds)
+	if err != nil {
+		return config.Grant{}, err
+	}
+	switch len(free) {
+	case 1:
+		r.Device = free[0].Name
+		return s.take(i, r)
+	case 0:
+		if held, holder, ok := s.held(r.Match.Holds); ok {
+			return config.Grant{}, s.inUse(r, held, holder)
+		}
+		return config.Grant{}, fmt.Errorf("%s: device %w on this node", r, netmove.ErrNotFound)
+	}
+	return config.Grant{}, fmt.Errorf("%s: %d devices of this node are meant, %s: give more facts, or a name", r, len(free), nameList(free))
+}
+
+// fromPool finds the first free device of the pool that the pod may have.
+func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
+	pool, ok := s.config.Pool(r.Pool)
+	if !ok {
+		return config.Grant{}, fmt.Errorf("%s %w in this node's config", r, netmove.ErrNotFound)
+	}
+	free, err := s.free(pool.Has)
+	if err != nil {
+		return config.Grant{}, err
+	}
+	slices.SortFunc(free, func(a, b netmove.Snapshot) int {
+		// eth2 is before eth10.
+		return cmp.Or(pool.Rank(a)-pool.Rank(b), len(a.Name)-len(b.Name), strings.Compare(a.Name, b.Name))
+	})
+	var refusal error
+	for _, dev := range free {
+		r.Device = dev.Name
+		grant, err := s.take(i, r)
+		if err == nil {
+			return grant, nil
+		}
+		if refusal == nil && !errors.Is(err, netmove.ErrNotFound) { // it has gone meanwhile
+			refusal = err
+		}
+	}
+	if held, holder, ok := s.held(pool.Has); ok {
+		if _, err := s.config.AllowDevice(s.pod, r, held); err == nil || refusal == nil {
+			return config.Grant{}, &poolInUseError{r.Pool, s.inUse(r, held, holder)}
+		}
+	}
+	if refusal != nil {
+		return config.Grant{}, fmt.Errorf("pool %q has no device for the pod: %w", r.Pool, refusal)
+	}
+	return config.Grant{}, fmt.Errorf("pool %q has no device on this node that is free: free device %w", r.Pool, netmove.ErrNotFound)
+}
+
+// poolInUseError is the refusal of a pod whose pool is exhausted.
+type poolInUseError struct {
+	pool string
+	err  error // about one of its devices
+}
+
+func (e *poolInUseError) Error() string {
+	return fmt.Sprintf("pool %q has no free device: %v", e.pool, e.err)
+}
+
+func (e *poolInUseError) Unwrap() error { return e.err }
+
+// free are the devices of the host that are meant, and that neither another pod has nor
+// this one by another request.
+func (s *selection) free(meant func(netmove.Snapshot) bool) ([]netmove.Snapshot, error) {
+	links, err := s.mover.Host.Links()
+	if err != nil {
+		return nil, err
+	}
+	return slices.DeleteFunc(links, func(dev netmove.Snapshot) bool {
+		same := func(chosen netmove.Snapshot) bool { return chosen.Identity.Same(dev.Identity) }
+		return !meant(dev) || slices.ContainsFunc(s.devices, same) || s.journal != nil && s.journal.Holds(dev.Identity)
+	}), nil
+}
+
+// held finds a device that is meant among those that pods have.
+func (s *selection) held(meant func(netmove.Snapshot) bool) (netmove.Snapshot, *journal.Record, bool) {
+	if s.journal == nil {
+		return netmove.Snapshot{}, nil, false
+	}
+	return s.journal.FindFunc(meant)
+}
+
+func nameList(devices []netmove.Snapshot) string {
+	const most = 16
+	var names []string
+	for i, dev := range devices {
+		if i == most {
+			names = append(names, fmt.Sprintf("and %d more", len(devices)-i))
+			break
+		}
+		names = append(names, strconv.Quote(dev.Name))
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,134 @@
+package plugin
+
+import (
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+const pools = allowAll + `
+- {devices: ["other*"], namespaces: ["telco"]}
+pools:
+- {name: fast, devices: ["eth3", "eth*"]}
+- {name: virtual, drivers: [macvlan]}
+- {name: others, devices: ["other*"]}
+- {name: empty, devices: ["none*"]}
+`
+
+// moreDevices makes a NIC, and a macvlan that a rule allows.
+func (n *node) moreDevices() {
+	n.host.Add(netmove.Snapshot{
+		Name: "eth10", MTU: 1500, MAC: netmove.MAC{2, 0, 0, 0, 0, 0x77},
+		Identity: netmove.Identity{Parent: "0000:3b:00.1", Bus: "pci", Driver: "ice", PermMAC: netmove.MAC{2, 0, 0, 0, 0, 0x10}},
+	})
+	n.host.Add(netmove.Snapshot{Name: "ethm", MTU: 1500, Identity: netmove.Identity{Kind: "macvlan"}})
+	n.host.Add(netmove.Snapshot{Name: "other1", MTU: 1500})
+}
+
+// held is which devices a pod has, by their names on the host.
+func (n *node) held(pod string) string {
+	r, ok := n.journal.Get("sandbox-" + pod)
+	if !ok {
+		return ""
+	}
+	var names []string
+	for _, a := range r.Devices {
+		names = append(names, a.Before.Name)
+	}
+	return strings.Join(names, " ")
+}
+
+func TestSelection(t *testing.T) {
+	for _, tc := range []struct{ name, devices, want, refusal string }{
+		{"permanent MAC", "- match: {mac: 02:00:00:00:00:10}", "eth10", ""},
+		{"MAC of now", "- match: {mac: 02:00:00:00:00:77}", "", `match {mac: "02:00:00:00:00:77"}: device not found on this node`},
+		{"MAC of a virtual device", "- match: {mac: 02:00:00:00:00:31}", "eth1", ""},
+		{"PCI address", "- match: {pciAddress: '0000:3B:00.1'}", "eth10", ""},
+		{"driver", "- match: {driver: ice}", "eth10", ""},
+		{"kind", "- match: {driver: macvlan}", "ethm", ""},
+		{"facts of two devices", "- match: {driver: ice, mac: 02:00:00:00:00:31}", "", `match {mac: "02:00:00:00:00:31", driver: "ice"}: device not found on this node`},
+		{"not allowed", "- match: {driver: ice}\n  mac: 02:00:00:00:00:99", "", `setting "mac" of device "eth10" is not allowed in namespace "default"`},
+		{"altname", "- name: alt-eth2", "eth2", ""},
+
+		{"the first of a pool", "- pool: fast", "eth3", ""},
+		{"several of a pool, the uplink and what is not allowed are left out", "- pool: fast\n- {pool: fast}\n- {pool: fast}\n- {pool: fast}", "eth3 eth1 eth2 ethm", ""},
+		{"names before pools", "- pool: fast\n- name: eth3\n- match: {mac: 02:00:00:00:00:31}", "eth2 eth3 eth1", ""},
+		{"more than there are", strings.Repeat("- pool: virtual\n", 2), "", `pool "virtual" has no device on this node that is free: free device not found`},
+		{"none is allowed", "- pool: others", "", `pool "others" has no device for the pod: device "other1" is not allowed in namespace "default"`},
+		{"none is there", "- pool: empty", "", `pool "empty" has no device on this node that is free`},
+		{"no such pool", "- pool: slow", "", `pool "slow" not found in this node's config`},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			n := newNode(t, pools)
+			n.moreDevices()
+			before := n.World.String()
+			pod := n.pod("a", tc.devices)
+			err := n.RunPodSandbox(t.Context(), pod)
+			if got := n.held("a"); got != tc.want || !strings.Contains(fmt.Sprint(err), tc.refusal) || (err == nil) != (tc.refusal == "") {
+				t.Errorf("has %q, want %q; error\n%v\nwant\n%s", got, tc.want, err, tc.refusal)
+			}
+			if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+				t.Error(err)
+			}
+			n.RemoveNamespace("pod-a")
+			n.asBefore(t, before)
+		})
+	}
+}
+
+func TestMatchTwoDevices(t *testing.T) {
+	n := newNode(t, pools)
+	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Identity: netmove.Identity{Kind: "macvlan"}})
+	n.moreDevices()
+	err := n.RunPodSandbox(t.Context(), n.pod("a", "- match: {driver: macvlan}"))
+	want := `match {driver: "macvlan"}: 2 devices of this node are meant, "eth5", "ethm": give more facts, or a name`
+	if fmt.Sprint(err) != want {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+	// One of them is a pod's: the other one is meant.
+	if err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth5")); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.RunPodSandbox(t.Context(), n.pod("c", "- match: {driver: macvlan}")); err != nil || n.held("c") != "ethm" {
+		t.Errorf("has %q, error %v", n.held("c"), err)
+	}
+	err = n.RunPodSandbox(t.Context(), n.pod("d", "- match: {driver: macvlan}"))
+	if want := `device "eth5" is in use by pod default/b`; fmt.Sprint(err) != want {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+}
+
+// However many pods ask a pool at once, no device is given twice, and every device is
+// given before a pod is refused. A plugin that starts anew knows what is given.
+func TestPoolRace(t *testing.T) {
+	n := newNode(t, pools)
+	errs := make([]error, 5)
+	var wg sync.WaitGroup
+	for i := range errs {
+		pod := n.pod(fmt.Sprint(i), "- pool: fast")
+		wg.Go(func() { errs[i] = n.RunPodSandbox(t.Context(), pod) })
+	}
+	wg.Wait()
+	owners := map[string]int{}
+	refused := 0
+	for i, err := range errs {
+		if name := n.held(fmt.Sprint(i)); name != "" {
+			owners[name]++
+			continue
+		}
+		refused++
+		if text := fmt.Sprint(err); !strings.Contains(text, `pool "fast" has no free device: device "eth`) || !strings.Contains(text, "is in use by pod default/") {
+			t.Errorf("pod %d: %v", i, err)
+		}
+	}
+	if len(owners) != 3 || owners["eth1"]+owners["eth2"]+owners["eth3"] != 3 || refused != 2 {
+		t.Errorf("devices were given as often: %v, %d pods were refused", owners, refused)
+	}
+	n.start(t, pools)
+	if err := n.RunPodSandbox(t.Context(), n.pod("late", "- pool: fast")); !strings.Contains(fmt.Sprint(err), "is in use by") {
+		t.Errorf("after a restart: %v", err)
+	}
+}
