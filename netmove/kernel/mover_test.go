@@ -68,6 +68,9 @@ func (n *node) plan(requests ...netmove.Request) (netmove.Plan, error) {
 		if devices[i], err = n.mover.Host.Snapshot(r.Device); err != nil {
 			return nil, err
 		}
+		if devices[i].Features, err = n.mover.Host.Features(devices[i].Identity.Index); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := netmove.NewPlan(requests, devices)
 	if err != nil {

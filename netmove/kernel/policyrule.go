@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"syscall"
 
+	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -125,22 +127,26 @@ func (ns *Namespace) findRule(r netmove.RuleRequest) (found []message, err error
 	return found, nil
 }
 
-// isRule reports whether a rule that was read is the one that would be made.
+// isRule reports whether a rule that was read is the one that would be made: with nothing
+// more to it, and with the priority that is asked for, if any.
 func (m *message) isRule(want message) bool {
-	const key = 5 // the first fields of the header: family, lengths, TOS, table
-	if !bytes.Equal(m.fixed[:key], want.fixed[:key]) || m.fixed[ruleAction] != want.fixed[ruleAction] {
+	const key = 4 // the first fields of the header: family, lengths, TOS
+	if !bytes.Equal(m.fixed[:key], want.fixed[:key]) || !bytes.Equal(m.fixed[ruleAction:], want.fixed[ruleAction:]) {
 		return false
 	}
-	for _, typ := range []uint16{unix.FRA_SRC, unix.FRA_DST, unix.FRA_FWMARK, unix.FRA_TABLE} {
-		if !bytes.Equal(m.attribute(typ), want.attribute(typ)) {
+	for _, typ := range []uint16{unix.FRA_SRC, unix.FRA_DST, unix.FRA_FWMARK, unix.FRA_TABLE, unix.FRA_PRIORITY} {
+		free := typ == unix.FRA_PRIORITY && want.attribute(typ) == nil
+		if !free && !bytes.Equal(m.attribute(typ), want.attribute(typ)) {
 			return false
 		}
 	}
-	if priority := want.attribute(unix.FRA_PRIORITY); priority != nil && !bytes.Equal(priority, m.attribute(unix.FRA_PRIORITY)) {
-		return false
-	}
-	return !slices.ContainsFunc([]uint16{
-		unix.FRA_IIFNAME, unix.FRA_OIFNAME, unix.FRA_IP_PROTO, unix.FRA_SPORT_RANGE, unix.FRA_DPORT_RANGE,
-		unix.FRA_UID_RANGE, unix.FRA_L3MDEV, unix.FRA_TUN_ID,
-	}, func(typ uint16) bool { return m.attribute(typ) != nil })
+	return !slices.ContainsFunc(m.attrs, func(a syscall.NetlinkRouteAttr) bool {
+		switch a.Attr.Type & nl.NLA_TYPE_MASK {
+		case unix.FRA_SRC, unix.FRA_DST, unix.FRA_FWMARK, unix.FRA_TABLE, unix.FRA_PRIORITY, unix.FRA_PROTOCOL, unix.FRA_PAD:
+			return false
+		case unix.FRA_FWMASK, unix.FRA_SUPPRESS_PREFIXLEN: // all bits of the mark; none suppressed
+			return u32(a.Value) != ^uint32(0)
+		}
+		return true
+	})
 }

@@ -30,7 +30,11 @@ func (ns *Namespace) detachXDP(index int, p netmove.Program, mode uint32) error 
 	if !is(err, unix.EBUSY) {
 		return err
 	}
-	return errors.Join(err, ns.endXDPLink(index, p))
+	ended, lerr := ns.endXDPLink(index, p)
+	if ended {
+		return nil
+	}
+	return errors.Join(err, lerr)
 }
 
 // attachXDP exchanges the program of that mode for the one with the descriptor.
@@ -41,25 +45,25 @@ func (ns *Namespace) attachXDP(index, fd int, mode uint32) error {
 	return ns.newLink(ifInfo(index), xdp)
 }
 
-// endXDPLink ends the link that holds the program. Where there are more than
-// one that may be it, it stops at the one with which the program has gone: what
-// else is held by the others belongs to whose program this is, and not to the
-// host, which had another one here.
-func (ns *Namespace) endXDPLink(index int, p netmove.Program) error {
+// endXDPLink ends the link that holds the program, and reports whether the program has
+// gone. Where there are more than one that may be it, it stops at the one with which the
+// program has gone: what else is held by the others belongs to whose program this is, and
+// not to the host, which had another one here.
+func (ns *Namespace) endXDPLink(index int, p netmove.Program) (ended bool, err error) {
 	ids, err := xdpLinks(index, p.ID)
 	if err != nil {
-		return fmt.Errorf("look for its link: %w", err)
+		return false, fmt.Errorf("look for its link: %w", err)
 	}
 	for _, id := range ids {
 		if err := detachLink(id); err != nil {
-			return fmt.Errorf("detach its link %d: %w", id, err)
+			return false, fmt.Errorf("detach its link %d: %w", id, err)
 		}
 		l, err := ns.linkByIndex(index)
 		if err != nil || !l.hasXDP(p) {
-			return err
+			return err == nil, err
 		}
 	}
-	return nil
+	return false, nil
 }
 
 func (l *link) hasXDP(p netmove.Program) bool {
