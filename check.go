@@ -15,6 +15,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 	"github.com/nri-netdev/nri-netdev/plugin"
 )
@@ -42,6 +43,7 @@ type check struct {
 	in        io.Reader
 	out       io.Writer
 	config    *config.NodeConfig
+	journal   *journal.Journal
 }
 
 // errRefused ends a check whose findings have been printed.
@@ -64,6 +66,7 @@ func (c *check) run(files []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
+	c.journal = c.readJournal()
 	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: slog.New(slog.DiscardHandler)}
 	ok := true
 	for _, file := range files {
@@ -91,6 +94,7 @@ func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
 		for line := range strings.SplitSeq(err.Error(), "\n") {
 			fmt.Fprintf(c.out, "  refused: %s\n", line)
 		}
+		printRules(c.out, err)
 		return false
 	}
 	requests, err := config.ParseAnnotations(p.annotations())
@@ -104,7 +108,7 @@ func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
 	if p.spec().HostNetwork {
 		return refuse(plugin.ErrHostNetwork)
 	}
-	d, err := plugin.Decide(mover, nil, c.config, config.Pod{Namespace: p.namespace(), Name: p.name(), RuntimeHandler: p.spec().RuntimeClassName}, requests)
+	d, err := plugin.Decide(mover, c.journal, c.config, config.Pod{Namespace: p.namespace(), Name: p.name(), RuntimeHandler: p.spec().RuntimeClassName}, requests)
 	if err != nil {
 		return refuse(err)
 	}
@@ -112,6 +116,34 @@ func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
 		fmt.Fprintf(c.out, "  %s (allow[%d])\n", strings.TrimSpace(d.Plan[i:i+1].String()), d.Grants[i].Rule)
 	}
 	return true
+}
+
+// readJournal reads what pods have. Where there is no plugin, or one may not look, nothing
+// is known of that, and devices that are away are not found.
+func (c *check) readJournal() *journal.Journal {
+	boot, err := bootID()
+	if err != nil {
+		return nil
+	}
+	records, _ := journal.Read(c.stateDir, boot) // of what cannot be read, status tells
+	return journal.Of(records)
+}
+
+// printRules tells of refusals by the rules why each of these does not allow it.
+func printRules(out io.Writer, err error) {
+	if denied, ok := err.(*config.DeniedError); ok { //nolint:errorlint // the tree is gone through here
+		for _, rule := range denied.Rules() {
+			fmt.Fprintf(out, "    device %q: %s\n", denied.Device, rule)
+		}
+	}
+	switch e := err.(type) { //nolint:errorlint // as above
+	case interface{ Unwrap() []error }:
+		for _, err := range e.Unwrap() {
+			printRules(out, err)
+		}
+	case interface{ Unwrap() error }:
+		printRules(out, e.Unwrap())
+	}
 }
 
 // pod is as much of a Kubernetes object as tells what its pods ask for.

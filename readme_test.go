@@ -1,16 +1,21 @@
 package main
 
 import (
+	"encoding"
+	"fmt"
 	"os"
+	"path/filepath"
 	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // Every YAML text that is shown to people is read by the code it is for.
@@ -23,15 +28,19 @@ func TestShownYAML(t *testing.T) {
 	for _, m := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllStringSubmatch(string(readme), -1) {
 		texts["README: "+m[1][:30]] = m[1]
 	}
-	for _, file := range []string{"manifests/examples/config.yaml", "manifests/examples/pod.yaml"} {
+	files, err := filepath.Glob("manifests/examples/*.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range files {
 		data, err := os.ReadFile(file)
 		if err != nil {
 			t.Fatal(err)
 		}
 		texts[file] = string(data)
 	}
-	if len(texts) != 4 {
-		t.Errorf("%d texts, want two files and two in the README", len(texts))
+	if len(texts) != len(files)+2 || len(files) < 10 {
+		t.Errorf("%d texts, %d of them files: want two in the README", len(texts), len(files))
 	}
 	for name, text := range texts {
 		checkYAML(t, name, text)
@@ -82,6 +91,63 @@ func TestConfigReference(t *testing.T) {
 	}
 }
 
+// The reference of the annotation has every field of the code, and no other, with the
+// settings that a rule allows by default.
+func TestAnnotationReference(t *testing.T) {
+	doc, err := os.ReadFile("docs/annotation.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	section, prefix := "", ""
+	for line := range strings.Lines(string(doc)) {
+		if title, ok := strings.CutPrefix(line, "##"); ok {
+			section = strings.Trim(title, "# \n")
+			prefix = map[string]string{"Routes": "routes[].", "Rules": "rules[].", "Neighbors": "neighbors[]."}[section]
+		}
+		first, _, ok := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		if !ok || !strings.HasPrefix(line, "| `") || strings.HasPrefix(section, "What does not") || strings.HasPrefix(section, "What kernels") {
+			continue
+		}
+		for _, m := range regexp.MustCompile("`(.*?)`").FindAllStringSubmatch(first, -1) {
+			documented = append(documented, prefix+m[1])
+		}
+	}
+	want := slices.Concat(
+		config.RequestFields(), fieldsOf(reflect.TypeFor[netmove.Match](), "match."),
+		fieldsOf(reflect.TypeFor[netmove.RouteRequest](), "routes[]."), fieldsOf(reflect.TypeFor[netmove.RuleRequest](), "rules[]."),
+		fieldsOf(reflect.TypeFor[netmove.NeighborRequest](), "neighbors[]."), []string{"ethtool.features"},
+	)
+	documented = slices.DeleteFunc(documented, func(name string) bool { return strings.HasPrefix(name, "ipv") })
+	slices.Sort(documented)
+	slices.Sort(want)
+	if diff := cmp.Diff(want, documented); diff != "" {
+		t.Errorf("fields (-code +documented):\n%s", diff)
+	}
+	if table := sysctlTable(); !strings.Contains(string(doc), table) {
+		t.Errorf("the table of sysctls is not\n%s", table)
+	}
+}
+
+// sysctlTable lists the sysctls by the values that they take.
+func sysctlTable() string {
+	var rows []string
+	names := map[string][]string{}
+	for _, s := range config.Sysctls() {
+		values := fmt.Sprintf("%d to %d", s.Low, s.High)
+		if names[values] == nil {
+			rows = append(rows, values)
+		}
+		names[values] = append(names[values], "`"+s.Name+"`")
+	}
+	var b strings.Builder
+	b.WriteString("| sysctl | values |\n|---|---|\n")
+	for _, values := range rows {
+		fmt.Fprintf(&b, "| %s | %s |\n", strings.Join(names[values], ", "), values)
+	}
+	return b.String()
+}
+
 // fieldsOf lists the JSON names of a type's fields, with those of structs and
 // of lists of structs below them.
 func fieldsOf(typ reflect.Type, prefix string) []string {
@@ -89,7 +155,7 @@ func fieldsOf(typ reflect.Type, prefix string) []string {
 	for f := range typ.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("json"), ",")
 		switch {
-		case f.Type.Kind() == reflect.Struct:
+		case f.Type.Kind() == reflect.Struct && !f.Type.Implements(reflect.TypeFor[encoding.TextMarshaler]()):
 			names = append(names, fieldsOf(f.Type, prefix+name+".")...)
 		case f.Type.Kind() == reflect.Slice && f.Type.Elem().Kind() == reflect.Struct:
 			names = append(names, prefix+name)

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -44,6 +45,28 @@ func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
 		}
 	}
 	return v
+}
+
+// whyNot tells of each rule why it does not allow the pod what it asks for.
+func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) []string {
+	list := make([]string, len(c.Allow))
+	for i, r := range c.Allow {
+		list[i] = fmt.Sprintf("allow[%d]: %s", i, r.whyNot(pod, req, dev))
+	}
+	return list
+}
+
+func (r Rule) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) string {
+	field := cmp.Or(r.mismatchedPod(pod), r.mismatched(dev))
+	switch {
+	case field != "":
+		return field + " do not match"
+	case !r.Selects(dev):
+		return needsName(dev.Role) + ", and its devices do not write the name out"
+	case len(r.lacks(req)) > 0:
+		return "settings do not allow " + strings.Join(r.lacks(req), ", ")
+	}
+	return "acceptLoss does not accept " + netmove.Losses(unaccepted(r, dev))
 }
 
 // String is the verdict in a line.

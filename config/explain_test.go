@@ -1,7 +1,10 @@
 package config_test
 
 import (
+	"errors"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -41,5 +44,47 @@ func TestExplain(t *testing.T) {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
 			}
 		})
+	}
+}
+
+// A refusal tells the node's owner of each rule why it does not allow it.
+func TestRules(t *testing.T) {
+	t.Parallel()
+	c := config.Default()
+	everybody := []string{"*"}
+	c.Allow = []config.Rule{
+		{Devices: []string{"enp1"}, Namespaces: []string{"lab"}},
+		{Devices: []string{"enp1"}, Namespaces: everybody, PodNames: []string{"worker-*"}},
+		{Devices: []string{"eth*"}, Namespaces: everybody},
+		{Drivers: []string{"ice"}, Namespaces: everybody},
+		{PCIAddresses: []string{"0000:*"}, Namespaces: everybody},
+		{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 1}}, Namespaces: everybody},
+		{Devices: []string{"enp*"}, Namespaces: everybody},
+		{Devices: []string{"enp1"}, Namespaces: everybody, Settings: []string{"mac"}},
+		{Devices: []string{"enp1"}, Namespaces: everybody, Settings: []string{"mtu", "sysctls"}},
+	}
+	dev := netmove.Snapshot{
+		Name: "enp1", Identity: netmove.Identity{Kind: "veth"},
+		Role: netmove.Role{ForeignPeer: true}, Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}},
+	}
+	req := netmove.Request{Device: "enp1", MTU: 1400, Sysctls: map[string]string{"ipv4/arp_ignore": "1"}}
+	_, err := c.AllowDevice(config.Pod{Namespace: "default", Name: "a"}, req, dev)
+	denied, ok := errors.AsType[*config.DeniedError](err)
+	if !ok {
+		t.Fatalf("error %v", err)
+	}
+	want := []string{
+		"allow[0]: namespaces do not match",
+		"allow[1]: podNames do not match",
+		"allow[2]: devices do not match",
+		"allow[3]: drivers do not match",
+		"allow[4]: pciAddresses do not match",
+		"allow[5]: macs do not match",
+		"allow[6]: its other end is in another network namespace, and its devices do not write the name out",
+		"allow[7]: settings do not allow mtu, sysctls",
+		"allow[8]: acceptLoss does not accept qdisc (tbf)",
+	}
+	if diff := cmp.Diff(want, denied.Rules()); diff != "" {
+		t.Errorf("rules (-want +got):\n%s", diff)
 	}
 }

@@ -67,9 +67,8 @@ func randomDevice(r *rand.Rand) map[string]any {
 		"gsoMaxSize": func() any { return minMaxSize + r.IntN(maxMaxSize-minMaxSize) },
 		"detachBPF":  func() any { return one(r, true, false) },
 		"sysctls": func() any {
-			name := one(r, Sysctls()...)
-			n := sysctls()[name].low
-			return map[string]any{name: one[any](r, n, fmt.Sprint(n))}
+			s := one(r, Sysctls()...)
+			return map[string]any{s.Name: one[any](r, s.Low, fmt.Sprint(s.High))}
 		},
 		"ethtool": func() any {
 			return map[string]any{"features": map[string]any{one(r, "rx-gro", "tx-checksumming"): true}}

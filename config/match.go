@@ -7,9 +7,18 @@ import (
 )
 
 // Admits reports whether the rule is for the pod.
-func (r Rule) Admits(pod Pod) bool {
-	return matchAny(r.Namespaces, pod.Namespace) &&
-		(len(r.PodNames) == 0 || matchAny(r.PodNames, pod.Name))
+func (r Rule) Admits(pod Pod) bool { return r.mismatchedPod(pod) == "" }
+
+// mismatchedPod is the field of the rule because of which it is not for the pod, "" if
+// it is.
+func (r Rule) mismatchedPod(pod Pod) string {
+	switch {
+	case !matchAny(r.Namespaces, pod.Namespace):
+		return "namespaces"
+	case len(r.PodNames) > 0 && !matchAny(r.PodNames, pod.Name):
+		return "podNames"
+	}
+	return ""
 }
 
 // Selects reports whether the rule is for the device. One that is somebody
@@ -31,12 +40,22 @@ func needsName(role netmove.Role) string {
 	return ""
 }
 
-func (r Rule) matches(dev netmove.Snapshot) bool {
+func (r Rule) matches(dev netmove.Snapshot) bool { return r.mismatched(dev) == "" }
+
+// mismatched is the field of the rule that the device is not of, "" if it is of all.
+func (r Rule) mismatched(dev netmove.Snapshot) string {
 	id := dev.Identity
-	return (len(r.Devices) == 0 || matchAny(r.Devices, dev.Name) || r.writesOut(dev)) &&
-		(len(r.Drivers) == 0 || slices.Contains(r.Drivers, id.DriverName())) &&
-		(len(r.PCIAddresses) == 0 || matchAny(r.PCIAddresses, id.PCIAddress())) &&
-		(len(r.MACs) == 0 || slices.ContainsFunc(r.MACs, dev.LastingMAC().Equal))
+	switch {
+	case len(r.Devices) > 0 && !matchAny(r.Devices, dev.Name) && !r.writesOut(dev):
+		return "devices"
+	case len(r.Drivers) > 0 && !slices.Contains(r.Drivers, id.DriverName()):
+		return "drivers"
+	case len(r.PCIAddresses) > 0 && !matchAny(r.PCIAddresses, id.PCIAddress()):
+		return "pciAddresses"
+	case len(r.MACs) > 0 && !slices.ContainsFunc(r.MACs, dev.LastingMAC().Equal):
+		return "macs"
+	}
+	return ""
 }
 
 // writesOut reports whether the rule has the device's name, or one of its

@@ -17,6 +17,17 @@ var ErrDenied = errors.New("not allowed by the node's config")
 type DeniedError struct {
 	Device string // as the pod calls it; "" if the pod is refused as a whole
 	Text   string // what is refused, why, and what to do
+
+	rules func() []string // nil if they were not asked
+}
+
+// Rules tells the node's owner of each rule why it does not allow it. It is empty if the
+// rules were not asked.
+func (e *DeniedError) Rules() []string {
+	if e.rules == nil {
+		return nil
+	}
+	return e.rules()
 }
 
 // Error is the text.
@@ -61,19 +72,22 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 	}
 	matches := func(r Rule) bool { return r.Admits(pod) && r.Selects(dev) }
 	allowing := c.rules(func(r Rule) bool { return matches(r) && len(r.lacks(req)) == 0 })
-	if len(allowing) == 0 {
-		if matching := c.rules(matches); len(matching) > 0 {
-			return Grant{}, c.deniedSettings(pod, req, matching)
-		}
-		return Grant{}, c.deniedDevice(pod, req, dev)
-	}
 	for _, i := range allowing {
 		if len(unaccepted(c.Allow[i], dev)) == 0 {
 			return Grant{Rule: i}, nil
 		}
 	}
-	return Grant{}, denied(req.Device, "device %s has what would be lost, %s, and no allow rule of this node's config accepts that: ask the node's operator",
-		quote(req.Device), netmove.Losses(dev.Loss))
+	var refusal *DeniedError
+	if matching := c.rules(matches); len(allowing) > 0 {
+		refusal = denied(req.Device, "device %s has what would be lost, %s, and no allow rule of this node's config accepts that: ask the node's operator",
+			quote(req.Device), netmove.Losses(dev.Loss))
+	} else if len(matching) > 0 {
+		refusal = c.deniedSettings(pod, req, matching)
+	} else {
+		refusal = c.deniedDevice(pod, req, dev)
+	}
+	refusal.rules = func() []string { return c.whyNot(pod, req, dev) }
+	return Grant{}, refusal
 }
 
 // unaccepted is what the device would lose without the rule's consent.
@@ -126,7 +140,7 @@ func (c *NodeConfig) rules(hold func(Rule) bool) []int {
 }
 
 // deniedDevice is the refusal when no rule matches.
-func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) error {
+func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) *DeniedError {
 	why := "no allow rule of this node's config matches device and pod"
 	if byGlob := c.rules(func(r Rule) bool { return r.Admits(pod) && r.matches(dev) }); len(byGlob) > 0 {
 		why = needsName(dev.Role) + ", and no allow rule of this node's config writes its name out"
@@ -137,7 +151,7 @@ func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snap
 
 // deniedSettings is the refusal when rules match but none allows all that the
 // pod sets. It tells what the rule lacks that comes closest.
-func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int) error {
+func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int) *DeniedError {
 	lacks := c.Allow[matching[0]].lacks(req)
 	for _, i := range matching[1:] {
 		if other := c.Allow[i].lacks(req); len(other) < len(lacks) {
@@ -151,6 +165,6 @@ func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int
 	return denied(req.Device, text, strings.Join(lacks, `", "`), quote(req.Device), pod.Namespace)
 }
 
-func denied(device, format string, args ...any) error {
+func denied(device, format string, args ...any) *DeniedError {
 	return &DeniedError{Device: device, Text: fmt.Sprintf(format, args...)}
 }

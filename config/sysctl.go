@@ -11,7 +11,7 @@ import (
 // span is from the lowest to the highest value that a sysctl can have.
 type span struct{ low, high int }
 
-// Sysctls are those that a pod may set for a device, by family and name, with the values
+// sysctls are those that a pod may set for a device, by family and name, with the values
 // that they have a meaning for (Documentation/networking/ip-sysctl.rst, Linux 6.18). They
 // are the folder's of the device below /proc/sys/net/FAMILY/conf, but for those that
 // another field sets (mtu), that are no setting (mc_forwarding), or that are a secret
@@ -52,16 +52,32 @@ func sysctls() map[string]span {
 	return list
 }
 
-// Sysctls are the names of those that a pod may set, in alphabetical order.
-func Sysctls() []string { return slices.Sorted(maps.Keys(sysctls())) }
+// Sysctl is one that a pod may set, with its lowest and its highest value.
+type Sysctl struct {
+	Name      string // such as "ipv4/arp_ignore"
+	Low, High int
+}
+
+// Sysctls are those that a pod may set, in alphabetical order.
+func Sysctls() []Sysctl {
+	var list []Sysctl
+	known := sysctls()
+	for _, name := range sysctlNames() {
+		s := known[name]
+		list = append(list, Sysctl{name, s.low, s.high})
+	}
+	return list
+}
+
+func sysctlNames() []string { return slices.Sorted(maps.Keys(sysctls())) }
 
 // parseSysctls reads sysctls of a device. No name but those of the list is one, so
 // none leads anywhere else.
 func parseSysctls(v value) map[string]string {
-	given, _ := v.fields(schema{what: "sysctl", known: Sysctls()})
-	list := map[string]string{}
-	for name, field := range given {
-		if n, ok := field.integerOrText(sysctls()[name]); ok {
+	given, _ := v.fields(schema{what: "sysctl", known: sysctlNames()})
+	list, known := map[string]string{}, sysctls()
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		if n, ok := given[name].integerOrText(known[name]); ok {
 			list[name] = strconv.Itoa(n)
 		}
 	}

@@ -83,8 +83,9 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	})
 	var refusal error
 	for _, dev := range free {
-		r.Device = dev.Name
-		grant, err := s.take(i, r)
+		one := r
+		one.Device = dev.Name
+		grant, err := s.take(i, one)
 		if err == nil {
 			return grant, nil
 		}

@@ -105,6 +105,17 @@ func Read(state, bootID string) ([]*Record, error) {
 	return records, errors.Join(errs...)
 }
 
+// Of is a journal of these records for those who look things up in it. It has no folder
+// to write to.
+func Of(records []*Record) *Journal {
+	j, byID := &Journal{}, make(map[string]*Record, len(records))
+	for _, r := range records {
+		byID[r.Sandbox] = r
+	}
+	j.records.Store(&byID)
+	return j
+}
+
 func (j *Journal) entries() ([]os.DirEntry, error) {
 	entries, err := os.ReadDir(j.folder)
 	if err != nil {

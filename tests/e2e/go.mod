@@ -7,6 +7,7 @@ toolchain go1.26.6
 replace github.com/nri-netdev/nri-netdev => ../..
 
 require (
+	github.com/cilium/ebpf v0.22.0
 	github.com/containerd/nri v0.12.5
 	github.com/google/go-cmp v0.7.0
 	github.com/nri-netdev/nri-netdev v0.0.0-00010101000000-000000000000
