@@ -49,11 +49,11 @@ func examples() map[string][]check {
 			command: "ping -c1 -W3 -Mdo -s8900 203.0.113.1", has: []string{" 0% packet loss"},
 		}},
 		"routes": {
-			ip("route show dev net1", "198.51.100.0/24 proto static scope link", "203.0.113.0/24 via 192.0.2.1 proto static src 192.0.2.5 metric 100",
+			ip("route show dev net1", "198.18.7.0/24 proto static scope link", "203.0.113.0/24 via 192.0.2.1 proto static src 192.0.2.5 metric 100",
 				"172.20.0.0/16 via 10.99.0.1 proto static onlink", "default via 192.0.2.1 proto static metric 1000"),
 			ip("-6 route show dev net1", "2001:db8:9::/48 via 2001:db8:5::1 proto static"),
 			{command: "ip route get 203.0.113.1", has: []string{"via 192.0.2.1 dev net1 src 192.0.2.5"}},
-			ping("192.0.2.5", "203.0.113.1"), ping("2001:db8:5::5", "2001:db8:9::1"), ping("192.0.2.5", "198.51.100.1"),
+			ping("192.0.2.5", "203.0.113.1"), ping("2001:db8:5::5", "2001:db8:9::1"), ping("192.0.2.5", "198.18.7.1"),
 		},
 		"rules": {
 			ip("rule", "100:	from 192.0.2.5 lookup 1000", "101:	from all fwmark 0x10 lookup 1000"),
@@ -172,7 +172,7 @@ func (f *fixture) exampleDevices(t *testing.T) {
 	router.Shell(t, `ip link set enp2s2f0p mtu 9000 address 02:00:00:00:00:01
 		sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.enp2s2f0p.accept_dad=0
 		ip link set lo up
-		for a in 203.0.113.1/24 192.0.2.1/24 10.99.0.1/24 198.51.100.1/24; do ip addr add $a dev enp2s2f0p; done
+		for a in 203.0.113.1/24 192.0.2.1/24 10.99.0.1/24 198.18.7.1/24; do ip addr add $a dev enp2s2f0p; done
 		for a in 2001:db8::1/64 2001:db8:5::1/64; do ip addr add $a dev enp2s2f0p nodad; done
 		ip addr add 2001:db8:9::1/128 dev lo nodad`)
 	f.host.Shell(t, `ip link property add dev enp2s2f0 altname rack3-port0
