@@ -21,6 +21,7 @@ func TestKubernetes(t *testing.T) {
 		{"commands", (*fixture).looks},
 		{"ends of a pod", (*fixture).endsPods},
 		{"pause dies", (*fixture).pauseDies},
+		{"annotated while it runs", (*fixture).annotatesLater},
 		{"Deployment", (*fixture).rollsDeployment},
 		{"StatefulSet", (*fixture).restartsStatefulSet},
 		{"Job", (*fixture).runsJob},
@@ -125,7 +126,29 @@ func (f *fixture) endsPods(t *testing.T) {
 func (f *fixture) pauseDies(t *testing.T) {
 	f.apply(t, pod("headless", "eth1"))
 	f.runs(t, "headless", "eth1")
-	old := f.sandbox(t, "headless")
+	f.killPause(t, "headless")
+	f.kubectl(t, "delete", "pod", "headless")
+	f.isHome(t, "eth1")
+}
+
+// An annotation that a running pod is given means something to its next sandbox.
+func (f *fixture) annotatesLater(t *testing.T) {
+	f.apply(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec:"+podSpec)
+	f.kubectl(t, "wait", "--for=condition=Ready", "pod/late", "--timeout=60s")
+	f.kubectl(t, "annotate", "pod", "late", annotation+"=[{name: eth1, newName: net1}]")
+	if inside := f.kubectl(t, "exec", "late", "--", "/pause", "net"); strings.Contains(inside, "net1") {
+		t.Errorf("the pod has a device that it did not start with:\n%s", inside)
+	}
+	f.killPause(t, "late")
+	f.holds(t, "late", "eth1")
+	f.kubectl(t, "delete", "pod", "late")
+	f.isHome(t, "eth1")
+}
+
+// killPause ends a pod's sandbox, and waits for the next one to have eth1.
+func (f *fixture) killPause(t *testing.T, name string) {
+	t.Helper()
+	old := f.sandbox(t, name)
 	pid, err := old.PID(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -134,11 +157,9 @@ func (f *fixture) pauseDies(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.eventually(t, "new sandbox that is ready", func() bool {
-		out, err := f.Kubectl("", "exec", "headless", "--", "/pause", "net")
-		return err == nil && strings.Contains(out, "net1 mtu 9000") && f.sandbox(t, "headless").ID != old.ID
+		out, err := f.Kubectl("", "exec", name, "--", "/pause", "net")
+		return err == nil && strings.Contains(out, "net1 mtu 9000") && f.sandbox(t, name).ID != old.ID
 	})
-	f.kubectl(t, "delete", "pod", "headless")
-	f.isHome(t, "eth1")
 }
 
 func (f *fixture) rollsDeployment(t *testing.T) {

@@ -38,6 +38,7 @@ type fixture struct {
 	before map[string]string // what the devices were
 }
 
+// start makes one whose node has the plugin's image.
 func start(t *testing.T) *fixture {
 	t.Helper()
 	root, err := filepath.Abs(repository)
@@ -47,6 +48,26 @@ func start(t *testing.T) *fixture {
 	if out, err := exec.Command("make", "-s", "-C", root, "image").CombinedOutput(); err != nil {
 		t.Fatalf("make image: %v: %s", err, out)
 	}
+	f := startPlain(t)
+	if err := f.Import(filepath.Join(root, "nri-netdev.tar")); err != nil {
+		t.Fatal(err)
+	}
+	f.host.Shell(t, "sysctl -qw net.ipv4.ip_forward=1") // as the CNI's bridge does for the first pod
+	for i, dev := range devices {
+		f.host.IP(t, "link add "+dev+" type veth peer name "+dev+"p netns "+f.Path("/run/network"))
+		nstest.At(f.Path("/run/network")).IP(t, "link set "+dev+"p up")
+		f.host.IP(t, "link set "+dev+" up mtu 9000")
+		f.host.IP(t, fmt.Sprintf("addr add 10.1.%d.1/24 dev %s", i, dev))
+	}
+	for _, dev := range devices {
+		f.before[dev] = f.host.Settled(t, dev)
+	}
+	return f
+}
+
+// startPlain makes one without devices.
+func startPlain(t *testing.T) *fixture {
+	t.Helper()
 	c, err := cluster.Start(t.Context(), node.Options{Validator: true})
 	if err != nil {
 		t.Fatal(err)
@@ -60,21 +81,7 @@ func start(t *testing.T) *fixture {
 			t.Error(err)
 		}
 	})
-	if err := c.Import(filepath.Join(root, "nri-netdev.tar")); err != nil {
-		t.Fatal(err)
-	}
-	f := &fixture{Cluster: c, host: nstest.At(c.Netns()), before: map[string]string{}}
-	f.host.Shell(t, "sysctl -qw net.ipv4.ip_forward=1") // as the CNI's bridge does for the first pod
-	for i, dev := range devices {
-		f.host.IP(t, "link add "+dev+" type veth peer name "+dev+"p netns "+c.Path("/run/network"))
-		nstest.At(c.Path("/run/network")).IP(t, "link set "+dev+"p up")
-		f.host.IP(t, "link set "+dev+" up mtu 9000")
-		f.host.IP(t, fmt.Sprintf("addr add 10.1.%d.1/24 dev %s", i, dev))
-	}
-	for _, dev := range devices {
-		f.before[dev] = f.host.Settled(t, dev)
-	}
-	return f
+	return &fixture{Cluster: c, host: nstest.At(c.Netns()), before: map[string]string{}}
 }
 
 // install applies a folder of manifests.
