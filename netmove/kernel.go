@@ -102,6 +102,10 @@ type Namespace interface {
 	// without addresses and role. Error: ErrNotFound.
 	Link(name string) (Snapshot, error)
 
+	// LinkAt reads the device with that ifindex, whichever it is: what of its identity
+	// netlink does not tell is left out. Error: ErrNotFound.
+	LinkAt(index int) (Snapshot, error)
+
 	// Links reads every device, without addresses and role.
 	Links() ([]Snapshot, error)
 
@@ -111,10 +115,13 @@ type Namespace interface {
 	// Addresses reads the addresses of one device, in the kernel's order.
 	Addresses(index int) ([]Address, error)
 
-	// State reads of a device that Locate or Link has found what they do not:
-	// addresses, options of ethtool, sysctls, and entries of
-	// tables in the order in which they can be put back.
-	State(dev Snapshot) (Snapshot, error)
+	// Look is Locate, and reads what that does not: addresses, options of ethtool,
+	// sysctls, and entries of tables in the order in which they can be put back.
+	Look(id Identity, index int) (Snapshot, error)
+
+	// LookAgain is Look at a device, which takes over the sysctls of a look before: they
+	// are files, and reading them costs as much as all the rest.
+	LookAgain(dev Snapshot) (Snapshot, error)
 
 	// Groups reads the multicast addresses that the device listens to, as entries
 	// of TableFDB.

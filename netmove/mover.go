@@ -148,7 +148,11 @@ func (m *Mover) moveIn(pod Namespace, a *Attachment) error {
 // where that is free in the pod.
 func (m *Mover) moveInGuarded(pod Namespace, a *Attachment) error {
 	id := a.Before.Identity
+	a.PodIndex = id.Index
 	err := m.timedMove(m.Host, id.Index, pod, a.PodName, id.Index)
+	if err == nil {
+		return nil // with that index, as it was
+	}
 	if errors.Is(err, ErrIndexTaken) {
 		err = m.timedMove(m.Host, id.Index, pod, a.PodName, 0)
 	}

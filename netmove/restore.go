@@ -13,6 +13,9 @@ import (
 // an option may depend on another one that is put back after it.
 const restorePasses = 2
 
+// sysctlAttribute begins what a step that sets a sysctl is about.
+const sysctlAttribute = "sysctl "
+
 // anyMaster, in the place of an ifindex, means the one that the device has.
 const anyMaster = -1
 
@@ -46,8 +49,6 @@ func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error
 		// but the first another label (inetdev_changename), and sets the device
 		// down before Linux 6.2. As a port it has options that it had not.
 		dev, err = m.lookAgain(dev, want)
-	} else {
-		dev, err = m.Host.State(dev)
 	}
 	if err != nil {
 		return dev, look{}, err
@@ -56,16 +57,21 @@ func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error
 	if err != nil {
 		return dev, look{}, errors.Join(err, m.seal(dev))
 	}
-	m.runAll(want.Name, m.stateSteps(dev, want), failed)
-	dev, err = m.lookAgain(dev, want)
+	steps := m.stateSteps(dev, want)
+	if len(steps) == 0 {
+		return dev, programs, nil
+	}
+	m.runAll(want.Name, steps, failed)
+	if slices.ContainsFunc(steps, func(s step) bool { return strings.HasPrefix(s.attribute, sysctlAttribute) }) {
+		dev, err = m.lookAgain(dev, want)
+	} else if dev, err = m.Host.LookAgain(dev); err != nil {
+		err = fmt.Errorf("look at it again: %w", err)
+	}
 	return dev, programs, err
 }
 
 func (m *Mover) lookAgain(dev, want Snapshot) (Snapshot, error) {
-	dev, err := m.Host.Locate(want.Identity, dev.Identity.Index)
-	if err == nil {
-		dev, err = m.Host.State(dev)
-	}
+	dev, err := m.Host.Look(want.Identity, dev.Identity.Index)
 	if err != nil {
 		return dev, fmt.Errorf("look at it again: %w", err)
 	}
@@ -193,7 +199,7 @@ func (m *Mover) stateSteps(dev, want Snapshot) []step {
 			if strings.HasSuffix(name, "/stable_secret") {
 				shown = ""
 			}
-			t.addMinor("sysctl "+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s%s", name, shown)
+			t.addMinor(sysctlAttribute+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s%s", name, shown)
 		}
 	}
 	for _, o := range differing(want.Options, dev.Options) {

@@ -41,7 +41,7 @@ func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 			return fmt.Errorf("return %q from the pod: %w", before.Name, err)
 		}
 	}
-	dev, err := m.Host.Locate(before.Identity, before.Identity.Index)
+	dev, err := m.Host.Look(before.Identity, before.Identity.Index)
 	if errors.Is(err, ErrNotFound) {
 		return fmt.Errorf("return %q: %w", before.Name, ErrLost)
 	}

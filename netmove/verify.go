@@ -30,9 +30,10 @@ func (m *Mover) carry(pod Namespace, a *Attachment) {
 	}
 }
 
-// verify reads the device in the pod and notes what is not as meant.
+// verify reads the device in the pod and notes what is not as meant. That it is ours was
+// made sure of before the move; its index in the pod is all that was named since.
 func (m *Mover) verify(pod Namespace, a *Attachment) error {
-	dev, err := pod.Locate(a.Before.Identity, a.PodIndex)
+	dev, err := pod.LinkAt(a.PodIndex)
 	if err == nil {
 		dev.Addresses, err = pod.Addresses(a.PodIndex)
 	}

@@ -14,7 +14,7 @@ import (
 
 // table is how the entries of one of the kernel's tables are read and made.
 type table struct {
-	read func(ns *Namespace, dev netmove.Snapshot) ([]netmove.Entry, error)
+	read func(ns *Namespace, l *link) ([]netmove.Entry, error)
 	put  func(ns *Namespace, index int, msg []byte) error
 }
 
@@ -32,13 +32,13 @@ func tables() map[netmove.Table]table {
 }
 
 // entries reads what somebody has made for the device in the kernel's tables.
-func (ns *Namespace) entries(dev netmove.Snapshot) ([]netmove.Entry, error) {
+func (ns *Namespace) entries(l *link) ([]netmove.Entry, error) {
 	var list []netmove.Entry
 	all := tables()
 	for _, name := range netmove.Tables() {
-		found, err := all[name].read(ns, dev)
+		found, err := all[name].read(ns, l)
 		if err != nil {
-			return nil, fmt.Errorf("%s entries of ifindex %d: %w", name, dev.Identity.Index, classify(err))
+			return nil, fmt.Errorf("%s entries of ifindex %d: %w", name, l.Identity.Index, classify(err))
 		}
 		list = append(list, found...)
 	}

@@ -88,10 +88,17 @@ func unknownMode(typ uint16, value []byte) bool {
 // apart by bits instead.
 const featuresOption = "features"
 
-// ethtool is the id of the family, 0 on Linux without CONFIG_ETHTOOL_NETLINK.
+// ethtool is what is known of the family.
 type ethtool struct {
-	family  int
+	once    sync.Once
+	id      int // 0 on Linux without CONFIG_ETHTOOL_NETLINK
+	err     error
 	lacking sync.Map // what kinds of device do not have
+}
+
+func (e *ethtool) family(ns *Namespace) (int, error) {
+	e.once.Do(func() { e.id, e.err = ns.family(unix.ETHTOOL_GENL_NAME) })
+	return e.id, e.err
 }
 
 // ethtoolOptions reads the options that are ethtool's. Each message takes the
@@ -99,8 +106,8 @@ type ethtool struct {
 // kind of virtual device is asked once for what it does not have.
 func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
 	var l link
-	if ns.ethtool.family == 0 {
-		return nil, nil
+	if family, err := ns.ethtool.family(ns); family == 0 || err != nil {
+		return nil, err
 	}
 	index, kind := dev.Identity.Index, dev.Identity.Kind
 	for _, g := range ethtoolGroups() {
@@ -162,8 +169,11 @@ func (ns *Namespace) ethtoolExchange(command uint8, flags, index int, attrs ...*
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_DEV_INDEX, nl.Uint32Attr(uint32(index)))
 	header.AddRtAttr(unix.ETHTOOL_A_HEADER_FLAGS, nl.Uint32Attr(unix.ETHTOOL_FLAG_COMPACT_BITSETS))
 	attrs = append([]*nl.RtAttr{header}, attrs...)
-	req := genericRequest(ns.ethtool.family, flags, command, unix.ETHTOOL_GENL_VERSION, attrs...)
-	return ns.exchangeOn(ns.generic, req, uint16(ns.ethtool.family))
+	family, err := ns.ethtool.family(ns)
+	if err != nil {
+		return nil, err
+	}
+	return ns.exchangeGeneric(genericRequest(family, flags, command, unix.ETHTOOL_GENL_VERSION, attrs...), family)
 }
 
 // wantedFeatures is which features can be switched, followed by which of them

@@ -30,12 +30,13 @@ func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, r
 	defer sock.Socket.Unlock()
 	defer ns.kernel.watch("a netlink request")()
 	req.Seq = atomic.AddUint32(&sock.Seq, 1)
-	if err := sock.Socket.Send(req); err != nil {
+	fd := sock.Socket.GetFd()
+	if err := unix.Sendto(fd, req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}
 	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0}
 	for !a.whole {
-		msgs, err := receive(sock.Socket.GetFd())
+		msgs, err := receive(fd, req.Type == unix.RTM_GETLINK)
 		if err != nil {
 			return nil, err
 		}
@@ -51,11 +52,30 @@ func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, r
 	return a.msgs, nil
 }
 
-// receive reads one datagram, of whatever size.
-func receive(fd int) ([]syscall.NetlinkMessage, error) {
+// usual is the size of a buffer for the answers that are not about devices. The kernel
+// makes dumps of what the reader has room for (netlink_dump), and no other answer is
+// larger.
+const usual = 16 << 10
+
+// receive reads one datagram. One that is about a device is of whatever size, and so is
+// asked for that first.
+func receive(fd int, ofDevice bool) ([]syscall.NetlinkMessage, error) {
+	size := usual
 	for {
-		size, _, err := unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		var err error
+		if ofDevice {
+			size, _, err = unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
+		}
+		var buf []byte
+		if err == nil {
+			buf = make([]byte, size)
+			size, _, err = unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
+		}
 		switch {
+		case err == nil && size > len(buf):
+			return nil, fmt.Errorf("answer of %d bytes, in place of %d", size, len(buf))
+		case err == nil:
+			return syscall.ParseNetlinkMessage(buf[:size])
 		case is(err, unix.EAGAIN):
 			// The kernel answers before send returns, but for what other
 			// requests to it wait for.
@@ -65,14 +85,9 @@ func receive(fd int) ([]syscall.NetlinkMessage, error) {
 			continue
 		case is(err, unix.EINTR):
 			continue
-		case err != nil:
+		default:
 			return nil, fmt.Errorf("recvfrom: %w", err)
 		}
-		buf := make([]byte, size)
-		if _, _, err := unix.Recvfrom(fd, buf, 0); err != nil {
-			return nil, fmt.Errorf("recvfrom: %w", err)
-		}
-		return syscall.ParseNetlinkMessage(buf)
 	}
 }
 

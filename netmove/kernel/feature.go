@@ -83,7 +83,9 @@ func (ns *Namespace) Features(index int) (map[string]netmove.Feature, error) {
 }
 
 func (ns *Namespace) featureBits(index int) (b featureBits, err error) {
-	if ns.ethtool.family == 0 {
+	if family, err := ns.ethtool.family(ns); err != nil {
+		return b, err
+	} else if family == 0 {
 		return b, errors.New("offload features: the kernel has no ethtool netlink (CONFIG_ETHTOOL_NETLINK)")
 	}
 	if b.names, err = ns.featureNames(index); err != nil {

@@ -3,6 +3,7 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
+	"sync"
 
 	"github.com/vishvananda/netlink/nl"
 	"github.com/vishvananda/netns"
@@ -12,26 +13,46 @@ import (
 // sizeofGenlmsghdr is the size of struct genlmsghdr.
 const sizeofGenlmsghdr = 4
 
-// openGeneric opens a socket of generic netlink in the namespace of the calling
-// thread.
-func (ns *Namespace) openGeneric() error {
-	sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
+// generic is a socket of generic netlink. It is opened when it is needed: most pods'
+// namespaces are not asked for anything by it.
+type generic struct {
+	once sync.Once
+	sock *nl.SocketHandle
+	err  error
+}
+
+func (ns *Namespace) genericSocket() (*nl.SocketHandle, error) {
+	g := &ns.generic
+	g.once.Do(func() {
+		g.err = ns.do(func() error {
+			sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
+			if err != nil {
+				return fmt.Errorf("generic netlink socket: %w", err)
+			}
+			g.sock = &nl.SocketHandle{Socket: sock}
+			if err := sock.SetExtAck(true); err != nil {
+				return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
+			}
+			return nil
+		})
+	})
+	return g.sock, g.err
+}
+
+// exchangeGeneric sends one request of generic netlink.
+func (ns *Namespace) exchangeGeneric(req *nl.NetlinkRequest, family int) ([][]byte, error) {
+	sock, err := ns.genericSocket()
 	if err != nil {
-		return fmt.Errorf("generic netlink socket: %w", err)
+		return nil, err
 	}
-	ns.generic = &nl.SocketHandle{Socket: sock}
-	if err := sock.SetExtAck(true); err != nil {
-		return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
-	}
-	ns.ethtool.family, err = ns.family(unix.ETHTOOL_GENL_NAME)
-	return err
+	return ns.exchangeOn(sock, req, uint16(family))
 }
 
 // family is the id of a family of generic netlink, 0 where the kernel has none.
 func (ns *Namespace) family(name string) (int, error) {
 	attr := nl.NewRtAttr(nl.GENL_CTRL_ATTR_FAMILY_NAME, nl.ZeroTerminated(name))
 	req := genericRequest(nl.GENL_ID_CTRL, 0, nl.GENL_CTRL_CMD_GETFAMILY, nl.GENL_CTRL_VERSION, attr)
-	msgs, err := ns.exchangeOn(ns.generic, req, nl.GENL_ID_CTRL)
+	msgs, err := ns.exchangeGeneric(req, nl.GENL_ID_CTRL)
 	if is(err, unix.ENOENT) {
 		return 0, nil
 	}

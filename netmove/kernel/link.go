@@ -27,6 +27,8 @@ type link struct {
 	lowerNetns   int         // the id of that
 	ownMAC       netmove.MAC // of a bond's port
 	xdp          []netmove.Program
+	conf         conf
+	routes       map[uint8][][]byte // RTM_NEWROUTE by family; nil: not read yet
 }
 
 // linkByName reads the device with that name or altname.

@@ -70,9 +70,11 @@ type Namespace struct {
 	inode   uint64
 	cookie  uint64
 	sock    *nl.SocketHandle // of rtnetlink
-	generic *nl.SocketHandle
+	generic generic
 	ethtool ethtool
 	sysfs   sysfs
+
+	sysctlFiles sysctlFiles
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)
@@ -87,6 +89,7 @@ func (k Linux) Open(path string) (*Namespace, error) {
 		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
 	}
 	ns := &Namespace{kernel: k, file: file}
+	ns.sysfs.do = ns.do
 	if err := ns.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("network namespace %s: %w", path, err), ns.Close())
 	}
@@ -127,19 +130,18 @@ func (ns *Namespace) openInside() error {
 	if err != nil {
 		return fmt.Errorf("SO_NETNS_COOKIE: %w", err)
 	}
-	if err := ns.openGeneric(); err != nil {
-		return err
-	}
-	ns.sysfs, err = openSysfs()
-	return err
+	return nil
 }
 
 // do calls f on a thread that is in the namespace. A thread that cannot come
 // back is never used for anything else: the runtime ends a thread whose
 // goroutine ends while locked to it.
-func (ns *Namespace) do(f func() error) error {
-	defer ns.kernel.watch("work in a network namespace")()
-	done := make(chan error)
+func (ns *Namespace) do(f func() error) error { return ns.begin(f)() }
+
+// begin does that while the caller goes on, and waits in wait.
+func (ns *Namespace) begin(f func() error) (wait func() error) {
+	ended := ns.kernel.watch("work in a network namespace")
+	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
 		home, err := netns.GetFromPath("/proc/thread-self/ns/net")
@@ -157,7 +159,10 @@ func (ns *Namespace) do(f func() error) error {
 		}
 		done <- errors.Join(err, home.Close())
 	}()
-	return <-done
+	return func() error {
+		defer ended()
+		return <-done
+	}
 }
 
 // Cookie is the namespace's SO_NETNS_COOKIE.
@@ -171,8 +176,8 @@ func (ns *Namespace) Close() error {
 	if ns.sock != nil {
 		ns.sock.Close()
 	}
-	if ns.generic != nil {
-		ns.generic.Close()
+	if ns.generic.sock != nil {
+		ns.generic.sock.Close()
 	}
 	return errors.Join(ns.sysfs.close(), ns.file.Close())
 }

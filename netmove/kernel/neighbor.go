@@ -25,7 +25,7 @@ const (
 )
 
 // neighbors reads the permanent and the proxy neighbors on the device.
-func (ns *Namespace) neighbors(dev netmove.Snapshot) ([]netmove.Entry, error) {
+func (ns *Namespace) neighbors(dev *link) ([]netmove.Entry, error) {
 	var list []netmove.Entry
 	for _, flags := range []uint8{0, unix.NTF_PROXY} {
 		msgs, err := ns.neighborDump(unix.AF_UNSPEC, flags, dev.Identity.Index)
@@ -49,7 +49,7 @@ func (ns *Namespace) neighbors(dev netmove.Snapshot) ([]netmove.Entry, error) {
 
 // fdb reads what the device listens to besides its own address, and the static
 // entries that its bridge has for it.
-func (ns *Namespace) fdb(dev netmove.Snapshot) ([]netmove.Entry, error) {
+func (ns *Namespace) fdb(dev *link) ([]netmove.Entry, error) {
 	msgs, err := ns.neighborDump(unix.AF_BRIDGE, 0, dev.Identity.Index)
 	if is(err, unix.EOPNOTSUPP) {
 		return nil, nil

@@ -30,7 +30,7 @@ const (
 
 // nexthops reads the nexthop objects through the device, and the groups that
 // such an object is in.
-func (ns *Namespace) nexthops(dev netmove.Snapshot) ([]netmove.Entry, error) {
+func (ns *Namespace) nexthops(dev *link) ([]netmove.Entry, error) {
 	single, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(dev.Identity.Index))))
 	if err != nil || len(single) == 0 {
 		return nil, err

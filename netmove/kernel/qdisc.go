@@ -56,8 +56,8 @@ func (q queueing) entry() netmove.Entry {
 
 // qdiscs reads the root discipline, if somebody has set it and it can be set again
 // as it was.
-func (ns *Namespace) qdiscs(dev netmove.Snapshot) ([]netmove.Entry, error) {
-	if dev.Qdisc == "noqueue" || dev.Qdisc == "noop" {
+func (ns *Namespace) qdiscs(dev *link) ([]netmove.Entry, error) {
+	if !hasRootQdisc(dev.Snapshot) {
 		return nil, nil
 	}
 	root, exact, err := ns.rootQdisc(dev.Identity.Index)
@@ -66,6 +66,9 @@ func (ns *Namespace) qdiscs(dev netmove.Snapshot) ([]netmove.Entry, error) {
 	}
 	return []netmove.Entry{root.entry()}, nil
 }
+
+// hasRootQdisc reports whether the device may have a discipline that somebody has set.
+func hasRootQdisc(dev netmove.Snapshot) bool { return dev.Qdisc != "noqueue" && dev.Qdisc != "noop" }
 
 // rootQdisc reads the root discipline, and tells whether all of it is known.
 func (ns *Namespace) rootQdisc(index int) (_ queueing, exact bool, err error) {
@@ -152,7 +155,7 @@ func roundTimes(options []byte, times []uint16) error {
 // loss tells what of the device's state a move loses and nothing puts back.
 func (ns *Namespace) loss(dev netmove.Snapshot) ([]netmove.Loss, error) {
 	var list []netmove.Loss
-	kinds, err := ns.lostQdiscs(dev.Identity.Index)
+	kinds, err := ns.lostQdiscs(dev)
 	if err != nil {
 		return nil, err
 	}
@@ -166,14 +169,17 @@ func (ns *Namespace) loss(dev netmove.Snapshot) ([]netmove.Loss, error) {
 }
 
 // lostQdiscs names the queueing disciplines that are not read whole.
-func (ns *Namespace) lostQdiscs(index int) ([]string, error) {
+func (ns *Namespace) lostQdiscs(dev netmove.Snapshot) ([]string, error) {
 	var kinds []string
-	root, exact, err := ns.rootQdisc(index)
-	if err != nil {
-		return nil, err
-	}
-	if root.set() && !exact {
-		kinds = append(kinds, root.kind())
+	index := dev.Identity.Index
+	if hasRootQdisc(dev) {
+		root, exact, err := ns.rootQdisc(index)
+		if err != nil {
+			return nil, err
+		}
+		if root.set() && !exact {
+			kinds = append(kinds, root.kind())
+		}
 	}
 	ingress, err := ns.qdisc(index, tcIngress)
 	if ingress.set() {

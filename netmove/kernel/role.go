@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -29,8 +30,20 @@ func (ns *Namespace) readRole(l *link, dir *os.File) error {
 		l.Role.PortOf, l.Master = master.Name, master.Identity
 	}
 	var err error
-	l.Role.DefaultRoute, err = ns.defaultRouteOn(l.Name, l.Identity.Index, dir, map[int]bool{})
+	for family, maxLen := range defaultLens() {
+		carries, err := hasDefault(l.routes[family], family, maxLen)
+		if carries || err != nil {
+			l.Role.DefaultRoute = l.Name
+			return err
+		}
+	}
+	l.Role.DefaultRoute, err = ns.defaultRouteAbove(dir, map[int]bool{l.Identity.Index: true})
 	return err
+}
+
+// defaultLens are the lengths by family.
+func defaultLens() map[uint8]uint8 {
+	return map[uint8]uint8{unix.AF_INET: maxDefaultLen4, unix.AF_INET6: maxDefaultLen6}
 }
 
 // defaultRouteOn returns the name of the device that carries a default route
@@ -40,12 +53,17 @@ func (ns *Namespace) defaultRouteOn(name string, index int, dir *os.File, seen m
 		return "", nil
 	}
 	seen[index] = true
-	for family, maxLen := range map[uint8]uint8{unix.AF_INET: maxDefaultLen4, unix.AF_INET6: maxDefaultLen6} {
+	for family, maxLen := range defaultLens() {
 		carries, err := ns.carriesDefault(index, family, maxLen)
 		if carries || err != nil {
 			return name, err
 		}
 	}
+	return ns.defaultRouteAbove(dir, seen)
+}
+
+// defaultRouteAbove does for the devices that are built on one.
+func (ns *Namespace) defaultRouteAbove(dir *os.File, seen map[int]bool) (string, error) {
 	above, err := uppers(dir)
 	if err != nil {
 		return "", err
@@ -77,9 +95,14 @@ func (ns *Namespace) carriesDefault(index int, family, maxLen uint8) (bool, erro
 	if err != nil {
 		return false, fmt.Errorf("routes of ifindex %d: %w", index, classify(err))
 	}
+	return hasDefault(msgs, family, maxLen)
+}
+
+// hasDefault reports whether one of the routes is a default route.
+func hasDefault(msgs [][]byte, family, maxLen uint8) (bool, error) {
 	for _, msg := range msgs {
 		if len(msg) < unix.SizeofRtMsg {
-			return false, fmt.Errorf("routes of ifindex %d: short RTM_NEWROUTE", index)
+			return false, errors.New("short RTM_NEWROUTE")
 		}
 		rt := nl.DeserializeRtMsg(msg)
 		if rt.Family == family && rt.Type == unix.RTN_UNICAST && rt.Dst_len <= maxLen {

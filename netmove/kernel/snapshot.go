@@ -13,48 +13,88 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
-	dir, err := ns.identifyIn(&l)
-	if err != nil {
-		return netmove.Snapshot{}, err
+	// Sysctls are files, and are read while the kernel is asked about the rest.
+	wait := ns.beginSysctls(l)
+	if err := ns.snapshot(&l); err != nil {
+		_, serr := wait()
+		return netmove.Snapshot{}, errors.Join(err, serr)
 	}
-	defer dir.Close()
-	if l.Snapshot, err = ns.State(l.Snapshot); err != nil {
-		return netmove.Snapshot{}, err
-	}
-	if l.Uppers, err = ns.uppersWithState(l.Identity.Index); err != nil {
-		return netmove.Snapshot{}, err
-	}
-	// What cannot be seen does not forbid the attach: it is the host's own.
-	if l.Programs, err = ns.programs(l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
-		return netmove.Snapshot{}, err
-	}
-	if err := ns.readRole(&l, dir); err != nil {
-		return netmove.Snapshot{}, err
-	}
-	l.Loss, err = ns.loss(l.Snapshot)
+	l.Sysctls, err = wait()
 	return l.Snapshot, err
 }
 
-// State reads of a device what RTM_GETLINK does not tell.
-func (ns *Namespace) State(dev netmove.Snapshot) (netmove.Snapshot, error) {
-	dev, err := ns.withTables(dev)
+func (ns *Namespace) snapshot(l *link) error {
+	dir, err := ns.identifyIn(l)
 	if err != nil {
-		return dev, err
+		return err
 	}
-	if dev.Sysctls, err = ns.sysctls(dev.Name); err != nil {
-		return dev, err
+	defer dir.Close()
+	if err := ns.settings(l); err != nil {
+		return err
 	}
-	dev.Options, err = ns.moreOptions(dev)
-	return dev, err
+	if l.Uppers, err = ns.uppersWithState(*l, dir); err != nil {
+		return err
+	}
+	// What cannot be seen does not forbid the attach: it is the host's own.
+	if l.Programs, err = ns.programs(*l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
+		return err
+	}
+	if err := ns.readRole(l, dir); err != nil {
+		return err
+	}
+	l.Loss, err = ns.loss(l.Snapshot)
+	return err
+}
+
+// Look finds the device with that identity, and reads all of it but its uppers, programs
+// and role.
+func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	var l link
+	err := undisturbed(func() (err error) {
+		l, err = ns.locate(id, index)
+		return err
+	})
+	if err != nil {
+		return netmove.Snapshot{}, err
+	}
+	wait := ns.beginSysctls(l)
+	err = ns.settings(&l)
+	values, serr := wait()
+	l.Sysctls = values
+	return l.Snapshot, errors.Join(err, serr)
+}
+
+// LookAgain reads all of that but sysctls.
+func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
+	var l link
+	err := undisturbed(func() (err error) {
+		l, err = ns.locate(dev.Identity, dev.Identity.Index)
+		return err
+	})
+	if err == nil {
+		err = ns.settings(&l)
+	}
+	l.Sysctls = dev.Sysctls
+	return l.Snapshot, err
+}
+
+// settings reads of a device what RTM_GETLINK does not tell, but sysctls.
+func (ns *Namespace) settings(l *link) (err error) {
+	if l.Snapshot, err = ns.withTables(l); err != nil {
+		return err
+	}
+	l.Options, err = ns.moreOptions(l.Snapshot)
+	return err
 }
 
 // withTables reads the device's addresses and entries.
-func (ns *Namespace) withTables(dev netmove.Snapshot) (_ netmove.Snapshot, err error) {
+func (ns *Namespace) withTables(l *link) (_ netmove.Snapshot, err error) {
+	dev := l.Snapshot
 	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
 		return dev, err
 	}
 	dev.TakenAt = Linux{}.Now()
-	dev.Entries, err = ns.entries(dev)
+	dev.Entries, err = ns.entries(l)
 	return dev, err
 }
 
@@ -63,12 +103,13 @@ var errRaced = errors.New("the device changed while it was read")
 
 // Locate finds the device with that identity. That a device is not there is
 // final for whoever asks, so it is said only after looks that nobody disturbed.
-func (ns *Namespace) Locate(id netmove.Identity, index int) (l netmove.Snapshot, err error) {
-	err = undisturbed(func() error {
+func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	var l link
+	err := undisturbed(func() (err error) {
 		l, err = ns.locate(id, index)
 		return err
 	})
-	return l, err
+	return l.Snapshot, err
 }
 
 // undisturbed repeats a look that met a race.
@@ -94,17 +135,17 @@ func (ns *Namespace) identityOf(index int) (netmove.Identity, error) {
 	return l.Identity, err
 }
 
-func (ns *Namespace) locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
+func (ns *Namespace) locate(id netmove.Identity, index int) (link, error) {
 	if index > 0 {
 		l, err := ns.linkByIndex(index)
 		if err == nil {
 			err = ns.identify(&l)
 		}
 		if err == nil && l.Identity.Same(id) {
-			return l.Snapshot, nil
+			return l, nil
 		}
 		if err != nil && !errors.Is(err, netmove.ErrNotFound) {
-			return netmove.Snapshot{}, err
+			return link{}, err
 		}
 	}
 	return ns.search(id)
@@ -112,19 +153,19 @@ func (ns *Namespace) locate(id netmove.Identity, index int) (netmove.Snapshot, e
 
 // search goes through the namespace's devices by inode, or where the identity
 // names hardware through the devices of that.
-func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
+func (ns *Namespace) search(id netmove.Identity) (link, error) {
 	folder := allDevices
 	if id.Parent != "" && id.Bus != "" {
 		folder = devicesOf(id.Bus, id.Parent)
 	}
 	names, err := ns.sysfs.names(folder)
 	if err != nil {
-		return netmove.Snapshot{}, err
+		return link{}, err
 	}
 	for _, name := range names {
 		found, err := ns.hasInode(name, id.Inode)
 		if err != nil {
-			return netmove.Snapshot{}, err
+			return link{}, err
 		}
 		if !found {
 			continue
@@ -139,9 +180,9 @@ func (ns *Namespace) search(id netmove.Identity) (netmove.Snapshot, error) {
 		if err == nil && !l.Identity.Same(id) {
 			err = errRaced
 		}
-		return l.Snapshot, err
+		return l, err
 	}
-	return netmove.Snapshot{}, netmove.ErrNotFound
+	return link{}, netmove.ErrNotFound
 }
 
 // hasInode reports whether the device with that name has that sysfs inode. A
@@ -200,6 +241,12 @@ func (ns *Namespace) identifyIn(l *link) (_ *os.File, err error) {
 	l.Identity.Driver = driver(dir)
 	l.Identity.Netns = ns.cookie
 	return dir, nil
+}
+
+// LinkAt reads the device with that ifindex.
+func (ns *Namespace) LinkAt(index int) (netmove.Snapshot, error) {
+	l, err := ns.linkByIndex(index)
+	return l.Snapshot, err
 }
 
 // Link reads the device that has name as its name or as an altname, without

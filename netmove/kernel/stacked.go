@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -22,6 +23,11 @@ func (ns *Namespace) Uppers(index int) ([]netmove.Snapshot, error) {
 		return nil, err
 	}
 	defer dir.Close()
+	return ns.uppersOf(l, dir)
+}
+
+// uppersOf does for a device whose folder in sysfs is open.
+func (ns *Namespace) uppersOf(l link, dir *os.File) ([]netmove.Snapshot, error) {
 	names, err := uppers(dir)
 	if err != nil {
 		return nil, err
@@ -44,20 +50,31 @@ func (ns *Namespace) Uppers(index int) ([]netmove.Snapshot, error) {
 
 // uppersWithState reads the devices that are built on one, and on those, with
 // what they lose when that goes down.
-func (ns *Namespace) uppersWithState(index int) ([]netmove.Snapshot, error) {
-	list, err := ns.Uppers(index)
+func (ns *Namespace) uppersWithState(l link, dir *os.File) ([]netmove.Snapshot, error) {
+	list, err := ns.uppersOf(l, dir)
 	if err != nil {
 		return nil, err
 	}
 	for i, u := range list {
-		if list[i], err = ns.withTables(u); err != nil {
+		if list[i], err = ns.upperWithState(u); err != nil {
 			return nil, fmt.Errorf("%q, which is built on it: %w", u.Name, err)
-		}
-		if list[i].Uppers, err = ns.uppersWithState(u.Identity.Index); err != nil {
-			return nil, err
 		}
 	}
 	return list, nil
+}
+
+func (ns *Namespace) upperWithState(u netmove.Snapshot) (netmove.Snapshot, error) {
+	l := link{Snapshot: u}
+	dir, err := ns.identifyIn(&l)
+	if err != nil {
+		return u, err
+	}
+	defer dir.Close()
+	if u, err = ns.withTables(&l); err != nil {
+		return u, err
+	}
+	u.Uppers, err = ns.uppersWithState(l, dir)
+	return u, err
 }
 
 // Delete deletes a device.

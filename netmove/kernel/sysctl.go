@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -28,71 +29,116 @@ func skippedSysctl(file string) bool {
 	return file == "base_reachable_time" || file == "retrans_time" || file == "addr_gen_mode"
 }
 
-// sysctls reads the device's sysctls that can be written.
-func (ns *Namespace) sysctls(device string) (map[string]string, error) {
-	values := map[string]string{}
-	if !hasSysctls(device) {
-		return values, nil
+// sysctlFiles are the sysctls that can be written, by folder. They are the same for every
+// device: a folder is listed once. The zero value is ready.
+type sysctlFiles struct {
+	mu    sync.Mutex
+	known map[string][]sysctlFile
+}
+
+type sysctlFile struct {
+	name  string // "ipv4/conf/arp_ignore"
+	place place
+}
+
+// beginSysctls reads the device's sysctls that can be written, as its link tells them or
+// from their files. wait waits for them.
+func (ns *Namespace) beginSysctls(l link) (wait func() (map[string]string, error)) {
+	const most = 150
+	values := make(map[string]string, most)
+	if !hasSysctls(l.Name) {
+		return func() (map[string]string, error) { return values, nil }
 	}
-	err := ns.do(func() error {
+	done := ns.begin(func() error {
 		for _, folder := range sysctlFolders() {
-			if err := readSysctls(values, folder, device); err != nil {
+			if err := ns.readSysctls(values, folder, l); err != nil {
 				return err
 			}
 		}
 		return nil
 	})
-	return values, err
+	return func() (map[string]string, error) { return values, done() }
 }
 
 // hasSysctls reports whether the folder of that name is the device's: these
 // two are the namespace's own.
 func hasSysctls(device string) bool { return device != "all" && device != "default" }
 
-// readSysctls reads the files of one folder, which is not there where the
+// readSysctls reads the sysctls of one folder, which is not there where the
 // protocol is not.
-func readSysctls(values map[string]string, folder, device string) error {
-	dir, err := os.Open(path.Join(sysctlRoot, folder, device))
-	if errors.Is(err, os.ErrNotExist) {
+func (ns *Namespace) readSysctls(values map[string]string, folder string, l link) error {
+	dir, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("sysctls: %w", err)
 	}
-	defer dir.Close()
-	files, err := dir.ReadDir(-1)
+	defer unix.Close(dir)
+	files, err := ns.sysctlFiles.of(folder, dir)
 	if err != nil {
 		return fmt.Errorf("sysctls: %w", err)
 	}
-	for _, f := range files {
-		if skippedSysctl(f.Name()) {
-			continue
+	for _, file := range files {
+		value, ok := l.conf.value(file.place)
+		if !ok {
+			value, ok, err = readSysctl(dir, path.Base(file.name))
 		}
-		value, ok, err := readSysctl(int(dir.Fd()), f.Name())
 		if err != nil {
-			return fmt.Errorf("sysctl %s/%s/%s: %w", folder, device, f.Name(), err)
+			return fmt.Errorf("sysctl %s of %s: %w", file.name, l.Name, err)
 		}
 		if ok {
-			values[folder+"/"+f.Name()] = value
+			values[file.name] = value
 		}
 	}
 	return nil
 }
 
-// readSysctl reads one. Those that cannot be written are not asked for, and
-// those that have no value (EIO of stable_secret) cannot be put back.
-func readSysctl(dir int, file string) (value string, ok bool, err error) {
+// of lists the folder, or remembers it.
+func (s *sysctlFiles) of(folder string, dir int) ([]sysctlFile, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if files, ok := s.known[folder]; ok {
+		return files, nil
+	}
+	list, err := os.ReadDir(fmt.Sprintf("/proc/thread-self/fd/%d", dir))
+	if err != nil {
+		return nil, err
+	}
+	files := []sysctlFile{}
+	for _, f := range list {
+		if name := f.Name(); !skippedSysctl(name) && writable(dir, name) {
+			files = append(files, sysctlFile{folder + "/" + name, placeOf(folder, name)})
+		}
+	}
+	if s.known == nil {
+		s.known = map[string][]sysctlFile{}
+	}
+	s.known[folder] = files
+	return files, nil
+}
+
+func writable(dir int, file string) bool {
 	fd, err := unix.Openat(dir, file, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if is(err, unix.EACCES, unix.EPERM, unix.EROFS, unix.ENOENT) {
+	if err == nil {
+		err = unix.Close(fd)
+	}
+	return err == nil
+}
+
+// readSysctl reads one. Those that have no value (EIO of stable_secret) cannot be put
+// back.
+func readSysctl(dir int, file string) (value string, ok bool, err error) {
+	fd, err := unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if is(err, unix.ENOENT) {
 		return "", false, nil
 	}
 	if err != nil {
 		return "", false, err
 	}
-	f := os.NewFile(uintptr(fd), file)
-	defer f.Close()
 	var buf [256]byte
 	n, err := unix.Read(fd, buf[:])
+	err = errors.Join(err, unix.Close(fd))
 	if is(err, unix.EIO) {
 		return "", false, nil
 	}

@@ -7,6 +7,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -15,28 +16,47 @@ import (
 
 // sysfs is a mount of sysfs that shows the devices of one network namespace.
 // It is attached to no mount table, so nobody else sees it, and what is
-// mounted on /sys in the plugin's container does not matter. The zero value
-// is closed.
-type sysfs struct{ root *os.File }
+// mounted on /sys in the plugin's container does not matter. It is opened when it is
+// needed: a pod's when the first device is looked for there.
+type sysfs struct {
+	once sync.Once
+	root *os.File
+	err  error
+	do   func(func() error) error // calls on a thread in the namespace
+}
+
+// open opens it, once.
+func (s *sysfs) open() (root int, err error) {
+	s.once.Do(func() {
+		s.err = s.do(func() (err error) {
+			s.root, err = openSysfs()
+			return err
+		})
+	})
+	if s.err != nil {
+		return -1, s.err
+	}
+	return int(s.root.Fd()), nil
+}
 
 // openSysfs makes a sysfs of the calling thread's network namespace.
-func openSysfs() (sysfs, error) {
+func openSysfs() (*os.File, error) {
 	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
-		return sysfs{}, fmt.Errorf("fsopen sysfs: %w", err)
+		return nil, fmt.Errorf("fsopen sysfs: %w", err)
 	}
 	defer os.NewFile(uintptr(fs), "fsopen").Close()
 	if err := unix.FsconfigCreate(fs); err != nil {
-		return sysfs{}, fmt.Errorf("fsconfig sysfs: %w", err)
+		return nil, fmt.Errorf("fsconfig sysfs: %w", err)
 	}
 	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
 	if err != nil {
-		return sysfs{}, fmt.Errorf("fsmount sysfs: %w", err)
+		return nil, fmt.Errorf("fsmount sysfs: %w", err)
 	}
-	return sysfs{os.NewFile(uintptr(mnt), "sysfs")}, nil
+	return os.NewFile(uintptr(mnt), "sysfs"), nil
 }
 
-func (s sysfs) close() error {
+func (s *sysfs) close() error {
 	if s.root == nil {
 		return nil
 	}
@@ -45,9 +65,13 @@ func (s sysfs) close() error {
 
 // device opens the folder of the device with that name. The descriptor means
 // that device whatever it is called afterwards.
-func (s sysfs) device(name string) (*os.File, error) {
+func (s *sysfs) device(name string) (*os.File, error) {
+	root, err := s.open()
+	if err != nil {
+		return nil, err
+	}
 	p := path.Join(allDevices, name)
-	fd, err := unix.Openat(int(s.root.Fd()), p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Openat(root, p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
 	}
@@ -72,8 +96,12 @@ const allDevices = "class/net"
 func devicesOf(bus, parent string) string { return path.Join("bus", bus, "devices", parent, "net") }
 
 // names lists the devices of the namespace in a folder, which need not exist.
-func (s sysfs) names(folder string) ([]string, error) {
-	fd, err := unix.Openat(int(s.root.Fd()), folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+func (s *sysfs) names(folder string) ([]string, error) {
+	root, err := s.open()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.Openat(root, folder, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {
 		return nil, nil
 	}

@@ -29,8 +29,8 @@ const (
 )
 
 // vlans reads the VLANs of the device as a port of a bridge.
-func (ns *Namespace) vlans(dev netmove.Snapshot) ([]netmove.Entry, error) {
-	if !isBridgePort(dev) {
+func (ns *Namespace) vlans(dev *link) ([]netmove.Entry, error) {
+	if !isBridgePort(dev.Snapshot) {
 		return nil, nil
 	}
 	filter := make([]byte, sizeofBrVLANMsg)

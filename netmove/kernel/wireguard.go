@@ -146,7 +146,7 @@ func (ns *Namespace) wireguard(command uint8, flags, index int, attrs ...*nl.RtA
 		return nil, err
 	}
 	attrs = append([]*nl.RtAttr{nl.NewRtAttr(unix.WGDEVICE_A_IFINDEX, nl.Uint32Attr(uint32(index)))}, attrs...)
-	msgs, err := ns.exchangeOn(ns.generic, genericRequest(family, flags, command, unix.WG_GENL_VERSION, attrs...), uint16(family))
+	msgs, err := ns.exchangeGeneric(genericRequest(family, flags, command, unix.WG_GENL_VERSION, attrs...), family)
 	if err != nil {
 		return nil, fmt.Errorf("WireGuard settings of ifindex %d: %w", index, classify(err))
 	}

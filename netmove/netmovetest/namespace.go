@@ -151,10 +151,16 @@ func (ns *Namespace) Addresses(index int) (list []netmove.Address, err error) {
 	return list, err
 }
 
-// State reads a device by index; Locate has told all of it.
-func (ns *Namespace) State(dev netmove.Snapshot) (s netmove.Snapshot, err error) {
-	err = ns.set(dev.Identity.Index, func(d *netmove.Snapshot) { s = ns.copyOf(d) })
-	return s, err
+// LookAgain is Look, but for sysctls.
+func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
+	now, err := ns.Locate(dev.Identity, dev.Identity.Index)
+	now.Sysctls = dev.Sysctls
+	return now, err
+}
+
+// Look is Locate, which tells all of a device.
+func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	return ns.Locate(id, index)
 }
 
 // NameTaken looks among names and altnames.

@@ -9,6 +9,12 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
+// LinkAt reads a device by index.
+func (ns *Namespace) LinkAt(index int) (s netmove.Snapshot, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) { s = ns.copyOf(d) })
+	return s, err
+}
+
 // Links reads every device.
 func (ns *Namespace) Links() (list []netmove.Snapshot, err error) {
 	err = ns.world.do(func() error {

@@ -1,0 +1,82 @@
+package kernel_test
+
+import (
+	"log/slog"
+	"testing"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// benchNode is a host with a veth that has addresses of both families, and a pod.
+func benchNode(b *testing.B) (m *netmove.Mover, pod *nstest.NS, inside *time.Duration) {
+	b.Helper()
+	host, pod, far := nstest.New(b), nstest.New(b), nstest.New(b)
+	host.Veth(b, "eth1", far, "eth1p")
+	far.IP(b, "link set eth1p up")
+	host.Shell(b, `ip link set eth1 up; ip addr add 192.0.2.1/24 dev eth1; ip addr add 2001:db8::1/64 dev eth1 nodad`)
+	ns, err := kernel.Linux{}.Open(host.Path())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { ns.Close() })
+	inside = new(time.Duration)
+	m = &netmove.Mover{
+		Kernel: kernel.Linux{}, Host: ns, Log: slog.New(slog.DiscardHandler),
+		Moved: func(took time.Duration) { *inside += took },
+	}
+	return m, pod, inside
+}
+
+// BenchmarkAttach is an attach and its return, each with the time outside the move.
+func BenchmarkAttach(b *testing.B) {
+	m, pod, inside := benchNode(b)
+	var attach, back, attachMove, backMove time.Duration
+	for b.Loop() {
+		began := time.Now()
+		*inside = 0
+		ns, err := kernel.Linux{}.Open(pod.Path())
+		if err != nil {
+			b.Fatal(err)
+		}
+		dev, err := m.Host.Snapshot("eth1")
+		if err != nil {
+			b.Fatal(err)
+		}
+		plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Snapshot{dev})
+		if err == nil {
+			err = m.Prepare(ns, plan)
+		}
+		if err == nil {
+			err = m.Attach(b.Context(), ns, plan)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		attach, attachMove = attach+time.Since(began), attachMove+*inside
+		began, *inside = time.Now(), 0
+		if err := m.Return(ns, &plan[0]); err != nil {
+			b.Fatal(err)
+		}
+		back, backMove = back+time.Since(began), backMove+*inside
+		if err := ns.Close(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	perOp := func(d time.Duration) float64 { return d.Seconds() * 1e3 / float64(b.N) }
+	b.ReportMetric(perOp(attach-attachMove), "ms-outside-attach")
+	b.ReportMetric(perOp(back-backMove), "ms-outside-return")
+	b.ReportMetric(perOp(attachMove), "ms-move")
+}
+
+// BenchmarkSnapshot is what is read of a device before it moves.
+func BenchmarkSnapshot(b *testing.B) {
+	m, _, _ := benchNode(b)
+	for b.Loop() {
+		if _, err := m.Host.Snapshot("eth1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
