@@ -34,7 +34,8 @@ type Snapshot struct {
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
 	// Sysctls are the device's, by their names below /proc/sys/net without the
-	// device's, such as "ipv4/conf/arp_ignore".
+	// device's, such as "ipv4/conf/arp_ignore". Snapshots may share the map: nobody
+	// changes it.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 
 	// Uppers are the devices of the namespace that are built on it, but its master,

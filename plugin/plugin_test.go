@@ -39,7 +39,7 @@ allow:
   namespaces: ["default"]
 `
 
-func newNode(t *testing.T, text string) *node {
+func newNode(t testing.TB, text string) *node {
 	t.Helper()
 	w := netmovetest.New()
 	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir()}
@@ -58,7 +58,7 @@ func newNode(t *testing.T, text string) *node {
 }
 
 // start starts a plugin process, so to say, on the state of the one before.
-func (n *node) start(t *testing.T, text string) {
+func (n *node) start(t testing.TB, text string) {
 	t.Helper()
 	c, err := config.Parse([]byte(text))
 	if err != nil {
@@ -531,7 +531,7 @@ func TestPodsOfOthers(t *testing.T) {
 	}
 }
 
-func eventually(t *testing.T, what string, holds func() bool) {
+func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {

@@ -23,7 +23,7 @@ import (
 // runtimeSide is the runtime's half of NRI, on a real socket.
 type runtimeSide struct{ *adaptation.Adaptation }
 
-func startRuntime(t *testing.T, socket string) *runtimeSide {
+func startRuntime(t testing.TB, socket string) *runtimeSide {
 	t.Helper()
 	sync := func(ctx context.Context, cb adaptation.SyncCB) error {
 		_, err := cb(ctx, nil, nil)
@@ -46,13 +46,13 @@ func startRuntime(t *testing.T, socket string) *runtimeSide {
 
 // await waits until the plugin gets the runtime's events, by a pod that it
 // refuses.
-func (r *runtimeSide) await(t *testing.T) {
+func (r *runtimeSide) await(t testing.TB) {
 	t.Helper()
 	bad := &api.PodSandbox{Id: "probe", Annotations: map[string]string{annotation: "bad"}}
 	eventually(t, "registration", func() bool { return r.run(t, bad) != nil })
 }
 
-func (r *runtimeSide) run(t *testing.T, pod *api.PodSandbox) error {
+func (r *runtimeSide) run(t testing.TB, pod *api.PodSandbox) error {
 	t.Helper()
 	return r.RunPodSandbox(t.Context(), &api.RunPodSandboxRequest{Pod: pod})
 }
@@ -82,7 +82,7 @@ func served(t *testing.T) (*node, *runtimeSide, string) {
 	return n, r, socket
 }
 
-func (n *node) serve(t *testing.T, socket string) {
+func (n *node) serve(t testing.TB, socket string) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)

@@ -56,6 +56,7 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 		return nil, nil, err
 	}
 	records := map[string]*Record{}
+	var last map[string]string
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") { // of a write that a crash cut short
 			problems = append(problems, os.Remove(filepath.Join(j.folder, e.Name())))
@@ -70,11 +71,26 @@ func Open(state, bootID string) (j *Journal, problems []error, err error) {
 			j.setAsides++
 			continue
 		}
+		last = share(r, last)
 		records[r.Sandbox] = r
 	}
 	j.records.Store(&records)
 	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
 	return j, problems, nil
+}
+
+// share lets devices with the same sysctls have one map of them, beginning with last, and
+// returns the last one: most devices of a node have the same.
+func share(r *Record, last map[string]string) map[string]string {
+	for _, list := range [][]netmove.Attachment{r.Devices, r.Quarantined, r.Lost} {
+		for i := range list {
+			if maps.Equal(list[i].Before.Sysctls, last) {
+				list[i].Before.Sysctls = last
+			}
+			last = list[i].Before.Sysctls
+		}
+	}
+	return last
 }
 
 // Read reads the records below the state folder, and changes nothing. It is for

@@ -29,6 +29,9 @@ func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, r
 	sock.Socket.Lock()
 	defer sock.Socket.Unlock()
 	defer ns.kernel.watch("a netlink request")()
+	if ns.kernel.Asked != nil {
+		ns.kernel.Asked()
+	}
 	req.Seq = atomic.AddUint32(&sock.Seq, 1)
 	fd := sock.Socket.GetFd()
 	if err := unix.Sendto(fd, req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {

@@ -32,6 +32,10 @@ type Linux struct {
 
 	// Stuck is told what does not end. It is called on a goroutine of its own.
 	Stuck func(what string)
+
+	// Asked, if it is not nil, is told of every netlink request, by many goroutines at a
+	// time.
+	Asked func()
 }
 
 // watch has Stuck called unless the request that begins now ends in time.

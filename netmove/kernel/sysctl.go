@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -34,6 +35,19 @@ func skippedSysctl(file string) bool {
 type sysctlFiles struct {
 	mu    sync.Mutex
 	known map[string][]sysctlFile
+
+	last map[string]string // what was read last
+}
+
+// share returns what was read last in the place of values that are the same: most
+// devices of a node have the same sysctls, and are remembered as long as pods have them.
+func (s *sysctlFiles) share(values map[string]string) map[string]string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !maps.Equal(s.last, values) {
+		s.last = values
+	}
+	return s.last
 }
 
 type sysctlFile struct {
@@ -57,7 +71,12 @@ func (ns *Namespace) beginSysctls(l link) (wait func() (map[string]string, error
 		}
 		return nil
 	})
-	return func() (map[string]string, error) { return values, done() }
+	return func() (map[string]string, error) {
+		if err := done(); err != nil {
+			return nil, err
+		}
+		return ns.sysctlFiles.share(values), nil
+	}
 }
 
 // hasSysctls reports whether the folder of that name is the device's: these

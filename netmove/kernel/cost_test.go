@@ -1,0 +1,180 @@
+package kernel_test
+
+import (
+	"bytes"
+	"fmt"
+	"log/slog"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// What an attach and a return cost that does not depend on the machine: netlink requests.
+// Whoever needs one more writes it here, and why in the commit.
+const (
+	attachRequests = 23 // of a veth with one address of either family
+	returnRequests = 57
+)
+
+// costly makes a host with a veth that has that many addresses of either family, and that
+// many other devices, and counts the requests of an attach and a return.
+func costly(t *testing.T, addresses, others int) (attach, giveBack int64) {
+	t.Helper()
+	var requests atomic.Int64
+	linux := kernel.Linux{Asked: func() { requests.Add(1) }}
+	host, pod, far := nstest.New(t), nstest.New(t), nstest.New(t)
+	host.Veth(t, "eth1", far, "eth1p")
+	far.IP(t, "link set eth1p up")
+	host.Shell(t, "sysctl -qw net.ipv6.conf.eth1.addr_gen_mode=1; ip link set eth1 up")
+	for i := range addresses {
+		host.IP(t, fmt.Sprintf("addr add 10.0.%d.1/24 dev eth1", i))
+		host.IP(t, fmt.Sprintf("addr add 2001:db8:%d::1/64 dev eth1 nodad", i))
+	}
+	for i := range others {
+		host.IP(t, fmt.Sprintf("link add x%d type veth peer name y%d", i, i))
+	}
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	m := &netmove.Mover{Kernel: linux, Host: ns, Log: slog.New(slog.DiscardHandler)}
+	for range 2 { // the first one finds out what a veth does not have
+		requests.Store(0)
+		plan, inside := attachOnce(t, m, linux, pod)
+		attach = requests.Swap(0)
+		if err := m.Return(inside, &plan[0]); err != nil {
+			t.Fatal(err)
+		}
+		giveBack = requests.Load()
+		if err := inside.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	return attach, giveBack
+}
+
+// attachOnce is an attach from the annotation on, as the plugin does it.
+func attachOnce(t *testing.T, m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) (netmove.Plan, netmove.Namespace) {
+	t.Helper()
+	inside, err := linux.OpenNamespace(pod.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	dev, err := m.Host.Snapshot("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Snapshot{dev})
+	if err == nil {
+		err = m.Prepare(inside, plan)
+	}
+	if err == nil {
+		err = m.Attach(t.Context(), inside, plan)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return plan, inside
+}
+
+// The number of requests is what it was, and does not grow with what else is on the
+// host. An address costs one request more on either way.
+func TestRequests(t *testing.T) {
+	t.Parallel()
+	attach, giveBack := costly(t, 1, 0)
+	if attach > attachRequests || giveBack > returnRequests {
+		t.Errorf("%d requests for an attach, %d for a return: want %d and %d at most", attach, giveBack, attachRequests, returnRequests)
+	}
+	if a, g := costly(t, 1, 50); a != attach || g != giveBack {
+		t.Errorf("with 100 other devices: %d and %d requests, without %d and %d", a, g, attach, giveBack)
+	}
+	const more = 7
+	if a, g := costly(t, 1+more, 0); a != attach+2*more || g != giveBack+2*more {
+		t.Errorf("with %d addresses more: %d and %d requests, without %d and %d", 2*more, a, g, attach, giveBack)
+	}
+}
+
+// systemCalls bounds the calls about files and sockets of an attach and its return,
+// together.
+const systemCalls = 700
+
+// roundsEnv has the test run that many attaches and returns, and count nothing.
+const roundsEnv = "NRI_NETDEV_ROUNDS"
+
+// TestSystemCalls counts them with strace(1), in processes that differ by ten rounds.
+func TestSystemCalls(t *testing.T) {
+	if n, err := strconv.Atoi(os.Getenv(roundsEnv)); err == nil {
+		rounds(t, n)
+		return
+	}
+	t.Parallel()
+	if _, err := exec.LookPath("strace"); err != nil {
+		nstest.Unavailable(t, "strace", err.Error())
+	}
+	const few, many = 2, 12
+	if n := (straced(t, many) - straced(t, few)) / (many - few); n > systemCalls || n < 100 {
+		t.Errorf("%d system calls for an attach and a return: want %d at most", n, systemCalls)
+	} else {
+		t.Logf("%d system calls for an attach and a return", n)
+	}
+}
+
+func rounds(t *testing.T, n int) {
+	t.Helper()
+	linux := kernel.Linux{}
+	host, pod, far := nstest.New(t), nstest.New(t), nstest.New(t)
+	host.Veth(t, "eth1", far, "eth1p")
+	host.Shell(t, "ip link set eth1 up; ip addr add 192.0.2.1/24 dev eth1; ip addr add 2001:db8::1/64 dev eth1 nodad")
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	m := &netmove.Mover{Kernel: linux, Host: ns, Log: slog.New(slog.DiscardHandler)}
+	for range n {
+		plan, inside := attachOnce(t, m, linux, pod)
+		if err := m.Return(inside, &plan[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := inside.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// straced is how many calls a process makes that runs so many rounds. Those of Go's
+// scheduler and of its memory depend on the weather.
+func straced(t *testing.T, n int) int {
+	t.Helper()
+	out := filepath.Join(t.TempDir(), "calls")
+	cmd := exec.Command("strace", "-f", "-c", "-U", "calls,name", "-o", out, "-e",
+		"trace=openat,open,read,pread64,close,sendto,recvfrom,setns,ioctl,bpf,fsopen,fsmount,fsconfig,getsockopt,setsockopt,socket,fstat,newfstatat,readlink,readlinkat,getdents64,write",
+		os.Args[0], "-test.run", "^TestSystemCalls$")
+	cmd.Env = append(os.Environ(), fmt.Sprintf("%s=%d", roundsEnv, n))
+	if text, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, bytes.TrimSpace(text))
+	}
+	data, err := os.ReadFile(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	total := regexp.MustCompile(`(?m)^ *(\d+) +total$`).FindStringSubmatch(string(data))
+	if total == nil {
+		t.Fatalf("no total in\n%s", data)
+	}
+	calls, err := strconv.Atoi(strings.TrimSpace(total[1]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return calls
+}
