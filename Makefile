@@ -16,7 +16,7 @@ GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(o
 # Namespace tests mostly wait for the kernel: many run at a time.
 GO_TEST := go test -race
 
-.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd fuzz soak bench setup setup-lint clean
+.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd fuzz soak bench bench-plots bench-compare setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -35,6 +35,7 @@ test: lint unit containerd
 lint: setup-lint
 	$(BIN)/golangci-lint run ./...
 	cd tests/e2e && ../../$(BIN)/golangci-lint run ./...
+	cd tests/peers && ../../$(BIN)/golangci-lint run ./...
 
 # Pure code, the engine on a kernel in memory, and on the real one in
 # namespaces of its own.
@@ -93,8 +94,36 @@ soak: setup
 	cd tests/e2e && NRI_NETDEV_CHURN=10m go test -count=1 -timeout 30m -v -run Churn ./cluster
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
+# Not part of test: figures, of docs/performance.md. On a machine that does nothing else.
+# bench takes a quarter of an hour, bench-plots half an hour.
+ROUNDS ?= 200
+PEERS := cd tests/peers && go run . -host-device "$$(go tool -n host-device)"
+BENCHED := ./config ./netmove ./netmove/journal ./netmove/kernel ./plugin
 bench: setup
-	go test -run '^$$' -bench . ./config ./netmove/kernel
+	go test -run '^$$' -bench . $(BENCHED)
+	$(PEERS) -rounds $(ROUNDS)
+	cd tests/e2e && go test -run '^$$' -bench OtherPods -benchtime 100x -timeout 30m .
+	cd tests/e2e && go test -run '^$$' -bench . -benchtime 1x -timeout 30m ./scale
+
+# Draws them: by addresses, by host interfaces, by devices of a pod, and all of one run.
+PLOTS ?= docs/performance
+bench-plots: setup
+	mkdir -p .cache/plots
+	$(PEERS) -rounds $(ROUNDS) -csv ../../.cache/plots/base.csv
+	$(PEERS) -rounds 25 -peers bare,runc,engine,plugin -addresses 0,1,4,16,64 -csv ../../.cache/plots/addresses.csv
+	$(PEERS) -rounds 25 -peers bare,runc,engine,plugin -interfaces 0,1000,5000 -csv ../../.cache/plots/interfaces.csv
+	$(PEERS) -rounds 15 -peers bare,engine,plugin -devices 1,2,4,8,16 -csv ../../.cache/plots/devices.csv
+	cd tests/peers && go run . plot -out ../../$(PLOTS) ../../.cache/plots/*.csv
+
+# Compares with an earlier commit: make bench-compare BASE=HEAD~1
+BASE ?= HEAD~1
+COMPARED := go test -run '^$$' -bench . -count 6 ./config ./netmove ./netmove/journal
+bench-compare: setup
+	rm -rf .cache/base && git worktree prune && git worktree add --force --detach .cache/base $(BASE)
+	cd .cache/base && $(COMPARED) >../base.txt
+	$(COMPARED) >.cache/now.txt
+	git worktree remove --force .cache/base
+	cd tests/peers && go tool benchstat base=../../.cache/base.txt now=../../.cache/now.txt
 
 setup:
 	@tests/setup

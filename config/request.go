@@ -124,7 +124,7 @@ func parseMAC(mac value) (netmove.MAC, bool) {
 
 // checkIPv6 refuses what would take from the device the IPv6 that the pod asks for.
 func checkIPv6(given map[string]value, r netmove.Request) {
-	field := ""
+	var field string
 	switch {
 	case hasIPv6(r.Addresses, netip.Prefix.Addr):
 		field = "addresses"

@@ -85,7 +85,8 @@ func TestParseSettings(t *testing.T) {
 		{"what asks for nothing", "- {name: eth1, rules: [], sysctls: {}, ethtool: {features: {}}, detachBPF: false}", netmove.Request{Device: "eth1"}},
 		{"the same route of two tables, metrics, families", "- name: eth1\n  routes: [{to: 10.0.0.0/8}, {to: 10.0.0.0/8, table: 5}, {to: 10.0.0.0/8, metric: 5}]", netmove.Request{
 			Device: "eth1", Routes: []netmove.RouteRequest{
-				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink}, {To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink, Table: 5},
+				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink},
+				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink, Table: 5},
 				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink, Metric: 5},
 			},
 		}},

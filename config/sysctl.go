@@ -48,7 +48,8 @@ func sysctls() map[string]span {
 	add("ipv6", span{-1, 255}, "router_solicitations")
 	add("ipv6", time, `max_addresses max_desync_factor mldv1_unsolicited_report_interval
 		mldv2_unsolicited_report_interval regen_max_retry router_probe_interval router_solicitation_delay
-		router_solicitation_interval router_solicitation_max_interval temp_prefered_lft temp_valid_lft`)
+		router_solicitation_interval router_solicitation_max_interval temp_valid_lft`)
+	add("ipv6", time, "temp_prefered_lft") //nolint:misspell // the kernel's
 	return list
 }
 

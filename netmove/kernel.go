@@ -1,6 +1,9 @@
 package netmove
 
-import "errors"
+import (
+	"errors"
+	"io"
+)
 
 // Classes of error that a Namespace returns, for errors.Is. The text beside
 // them says what was tried and what the kernel answered.
@@ -53,6 +56,10 @@ type Kernel interface {
 
 	// Unpin ends the pin at path, which need not exist.
 	Unpin(path string) error
+
+	// HoldProgram keeps a BPF program alive until it is closed, or this process ends: one
+	// that netlink has attached lives by that alone, and could not be put back.
+	HoldProgram(p Program) (io.Closer, error)
 
 	// InodeAt is the inode number of the namespace at path. Error: ErrNotFound.
 	InodeAt(path string) (uint64, error)

@@ -235,8 +235,8 @@ func podSteps(pod Namespace, a *Attachment) []step {
 	var t todo
 	t.add(r.MAC != nil, "mac", func() error { return pod.SetMAC(index, r.MAC) }, "set MAC %s", r.MAC)
 	t.add(r.MTU != 0, "mtu", func() error { return pod.SetMTU(index, r.MTU) }, "set MTU %d", r.MTU)
-	return slices.Concat(a.programSteps(pod), t, a.offloadSteps(pod), a.sysctlSteps(pod),
-		addressSteps(pod, index, a.Addresses, true), a.tableSteps(pod))
+	return slices.Concat(t, a.offloadSteps(pod), a.sysctlSteps(pod),
+		addressSteps(pod, index, a.Addresses, true), a.tableSteps(pod), a.programSteps(pod))
 }
 
 // addressSteps put the addresses on a device that has none of them, set it up

@@ -55,7 +55,7 @@ func newAttachment(r Request, dev Snapshot) (Attachment, error) {
 
 // eachPrefixed writes the prefix before each of the errors that err joins.
 func eachPrefixed(prefix string, err error) error {
-	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // only what was joined here
+	joined, ok := err.(interface{ Unwrap() []error })
 	if !ok {
 		return fmt.Errorf("%s%w", prefix, err)
 	}
@@ -113,6 +113,11 @@ func (a *Attachment) checkMTU() error {
 	for _, addr := range a.Addresses {
 		if addr.IsIPv6() {
 			return fmt.Errorf("mtu %d is too small for its address %s: IPv6 needs %d bytes", mtu, addr.Local, minIPv6MTU)
+		}
+	}
+	for _, r := range a.Request.Routes {
+		if r.To.Addr().Is6() {
+			return fmt.Errorf("mtu %d is too small for the route %s: IPv6 needs %d bytes", mtu, r, minIPv6MTU)
 		}
 	}
 	return nil

@@ -49,6 +49,9 @@ func (p *Plugin) transact(ctx context.Context, netns netmove.Namespace, begin fu
 		return errors.Join(err, netns.Close())
 	}
 	kept, err := p.holds.hold(record.Sandbox, netns)
+	if err == nil {
+		err = p.holds.holdPrograms(record)
+	}
 	if err != nil {
 		err = errors.Join(err, p.abandon(record, false))
 	} else {

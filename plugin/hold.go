@@ -3,6 +3,7 @@ package plugin
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -13,9 +14,9 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// holds keeps the network namespaces of sandboxes with devices alive: by a pin
-// in the folder, which outlives the process, or where that cannot be made by an
-// open handle.
+// holds keeps alive what sandboxes with devices need. Network namespaces: by a pin in the
+// folder, which outlives the process, or where that cannot be made by an open handle. BPF
+// programs that were taken off a device: by an open descriptor.
 type holds struct {
 	kernel netmove.Kernel
 	folder string
@@ -24,10 +25,11 @@ type holds struct {
 	warnOnce sync.Once
 	mu       sync.Mutex
 	open     map[string]netmove.Namespace // what is not pinned
+	programs map[string][]io.Closer
 }
 
 func newHolds(kernel netmove.Kernel, state string, log *slog.Logger) *holds {
-	return &holds{kernel: kernel, folder: filepath.Join(state, "netns"), log: log, open: map[string]netmove.Namespace{}}
+	return &holds{kernel: kernel, folder: filepath.Join(state, "netns"), log: log, open: map[string]netmove.Namespace{}, programs: map[string][]io.Closer{}}
 }
 
 func (h *holds) path(sandbox string) string { return filepath.Join(h.folder, sandbox) }
@@ -48,6 +50,25 @@ func (h *holds) hold(sandbox string, ns netmove.Namespace) (kept bool, err error
 	return true, nil
 }
 
+// holdPrograms keeps the programs alive that are off the devices of a record.
+func (h *holds) holdPrograms(r *journal.Record) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, a := range r.Devices {
+		for _, p := range a.Before.Programs {
+			if !p.Detached {
+				continue
+			}
+			held, err := h.kernel.HoldProgram(p)
+			if err != nil {
+				return fmt.Errorf("device %q: hold %w", a.Before.Name, err)
+			}
+			h.programs[r.Sandbox] = append(h.programs[r.Sandbox], held)
+		}
+	}
+	return nil
+}
+
 // count is how many namespaces are held.
 func (h *holds) count() int {
 	pins, _ := os.ReadDir(h.folder) // made with the first one
@@ -65,6 +86,10 @@ func (h *holds) release(sandbox string) error {
 		delete(h.open, sandbox)
 		err = errors.Join(err, ns.Close())
 	}
+	for _, held := range h.programs[sandbox] {
+		err = errors.Join(err, held.Close())
+	}
+	delete(h.programs, sandbox)
 	return err
 }
 

@@ -132,3 +132,28 @@ func TestPoolRace(t *testing.T) {
 		t.Errorf("after a restart: %v", err)
 	}
 }
+
+// A program of the host's that nobody else may hold is held while a pod does without it.
+func TestDetachedProgramsAreHeld(t *testing.T) {
+	n := newNode(t, strings.Replace(allowAll, "namespaces:", "settings: [detachBPF]\n  namespaces:", 1))
+	dev, err := n.host.Snapshot("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.host.AttachProgram(dev.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
+	before := n.World.String()
+	pod := n.pod("a", "- {name: eth1, detachBPF: true}\n- name: eth2")
+	if err := n.RunPodSandbox(t.Context(), pod); err != nil || n.Holders() != 1 {
+		t.Errorf("%d programs are held, error %v", n.Holders(), err)
+	}
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil || n.Holders() != 0 {
+		t.Errorf("%d programs are held, error %v", n.Holders(), err)
+	}
+	n.RemoveNamespace("pod-a")
+	n.RemoveNamespace("pod-a")
+	if refused := n.pod("b", "- {name: eth1, detachBPF: true, newName: eth0}"); n.RunPodSandbox(t.Context(), refused) == nil || n.Holders() != 0 {
+		t.Errorf("%d programs are held for a pod that was refused", n.Holders())
+	}
+	n.RemoveNamespace("pod-b")
+	n.asBefore(t, before)
+}

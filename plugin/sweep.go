@@ -32,6 +32,8 @@ func (p *Plugin) Recover() {
 		if r.State == journal.Attaching || r.State == journal.Returning {
 			p.metrics.recoveries.Inc()
 			_ = p.giveBack(r.Sandbox, unfinished) // logged, and tried again
+		} else if err := p.holds.holdPrograms(r); err != nil {
+			recordLog(p.log, r).Warn("a program of the host's is gone while the pod does without it", "err", err)
 		}
 	}
 	p.sweep()

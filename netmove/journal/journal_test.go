@@ -39,9 +39,18 @@ func record(sandbox string, inodes ...uint64) *Record {
 		r.Devices = append(r.Devices, netmove.Attachment{
 			Request: netmove.Request{
 				Device: "eth1", PodName: "net1", MTU: 9000, MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
-				Addresses: []netip.Prefix{},
+				Addresses: []netip.Prefix{}, Routes: []netmove.RouteRequest{}, Pool: "fast",
+				Match:      netmove.Match{MAC: netmove.MAC{2, 0, 0, 0, 0, 2}, PCIAddress: "0000:02:00.0", Driver: "ice"},
+				Rules:      []netmove.RuleRequest{{From: netip.MustParsePrefix("192.0.2.0/24"), Table: 100, Priority: 7, FwMark: 1}},
+				Neighbors:  []netmove.NeighborRequest{{IP: netip.MustParseAddr("fe80::1"), MAC: netmove.MAC{2, 0, 0, 0, 0, 3}}},
+				Sysctls:    map[string]string{"ipv4/arp_ignore": "1"},
+				Features:   map[string]bool{"rx-gro": false},
+				GSOMaxSize: 65536, DetachBPF: true,
 			},
 			Before: netmove.Snapshot{
+				Sysctls:  map[string]string{"ipv4/conf/arp_ignore": "0"},
+				Programs: []netmove.Program{{Hook: netmove.XDPDriver, ID: 7, Detached: true}},
+
 				Identity: netmove.Identity{Inode: inode, Index: 3, Parent: "0000:02:00.0", Bus: "pci", Netns: 1 << 60},
 				Name:     "eth1", Altnames: []string{"enp2s0"}, Alias: "x", MTU: 1500, TakenAt: netmove.BootOffset(time.Minute),
 				Flags: netmove.LinkFlags{Up: true},

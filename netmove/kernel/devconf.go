@@ -84,7 +84,8 @@ func inet6Places() map[string]int {
 	return map[string]int{
 		"forwarding": 0, "hop_limit": 1, "mtu": 2, "accept_ra": 3, "accept_redirects": 4, "autoconf": 5,
 		"dad_transmits": 6, "router_solicitations": 7, "use_tempaddr": 10, "temp_valid_lft": 11,
-		"temp_prefered_lft": 12, "regen_max_retry": 13, "max_desync_factor": 14, "max_addresses": 15,
+		"temp_prefered_lft": 12, //nolint:misspell // the kernel's
+		"regen_max_retry":   13, "max_desync_factor": 14, "max_addresses": 15,
 		"force_mld_version": 16, "accept_ra_defrtr": 17, "accept_ra_pinfo": 18, "accept_ra_rtr_pref": 19,
 		"accept_ra_rt_info_max_plen": 21, "proxy_ndp": 22, "optimistic_dad": 23, "accept_source_route": 24,
 		"disable_ipv6": 26, "accept_dad": 27, "force_tllao": 28, "ndisc_notify": 29,

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"unsafe"
 
 	"github.com/cilium/ebpf"
@@ -102,6 +103,15 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 		return detachLink(bpflink.ID(p.Link))
 	}
 	return ns.detachTCX(index, p)
+}
+
+// HoldProgram keeps the program alive by a descriptor.
+func (Linux) HoldProgram(p netmove.Program) (io.Closer, error) {
+	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", p, classify(err))
+	}
+	return program, nil
 }
 
 // Reattach puts the program on the device again.

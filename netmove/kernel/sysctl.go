@@ -86,22 +86,23 @@ func hasSysctls(device string) bool { return device != "all" && device != "defau
 // readSysctls reads the sysctls of one folder, which is not there where the
 // protocol is not.
 func (ns *Namespace) readSysctls(values map[string]string, folder string, l link) error {
-	dir, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("sysctls: %w", err)
 	}
-	defer unix.Close(dir)
-	files, err := ns.sysctlFiles.of(folder, dir)
+	dir := os.NewFile(uintptr(fd), folder)
+	defer dir.Close()
+	files, err := ns.sysctlFiles.of(folder, fd)
 	if err != nil {
 		return fmt.Errorf("sysctls: %w", err)
 	}
 	for _, file := range files {
 		value, ok := l.conf.value(file.place)
 		if !ok {
-			value, ok, err = readSysctl(dir, path.Base(file.name))
+			value, ok, err = readSysctl(fd, path.Base(file.name))
 		}
 		if err != nil {
 			return fmt.Errorf("sysctl %s of %s: %w", file.name, l.Name, err)

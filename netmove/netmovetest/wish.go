@@ -3,6 +3,7 @@ package netmovetest
 import (
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"slices"
 
@@ -99,6 +100,31 @@ func (ns *Namespace) DropRule(r netmove.RuleRequest) error {
 		ns.rules = slices.DeleteFunc(slices.Clone(ns.rules), func(s netmove.RuleRequest) bool { return r == s })
 		return nil
 	})
+}
+
+// HoldProgram counts who holds programs.
+func (w *World) HoldProgram(netmove.Program) (io.Closer, error) {
+	return holder{w}, w.do(func() error {
+		w.holders++
+		return nil
+	})
+}
+
+// Holders is how many programs are held.
+func (w *World) Holders() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.holders
+}
+
+type holder struct{ world *World }
+
+// Close lets go of a program.
+func (h holder) Close() error {
+	h.world.mu.Lock()
+	defer h.world.mu.Unlock()
+	h.world.holders--
+	return nil
 }
 
 // Reattach attaches a program again, of which the world keeps all there ever were.

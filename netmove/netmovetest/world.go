@@ -47,6 +47,7 @@ type World struct {
 	watches    map[uint64][]func() // of the process in the namespace with that inode
 	now        time.Duration
 	stubborn   bool
+	holders    int // of programs
 
 	calls  int
 	failAt int

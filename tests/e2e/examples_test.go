@@ -83,7 +83,7 @@ func examples() map[string][]check {
 
 // TestExamples runs every pod of the examples under their node config, looks at it from
 // inside, and finds the host as it was.
-func TestExamples(t *testing.T) {
+func TestExamples(t *testing.T) { //nolint:tparallel // the pods want the same devices
 	t.Parallel()
 	f := startNode(t, node.Options{})
 	config, err := os.ReadFile(filepath.Join(examplesFolder, "config.yaml"))
