@@ -224,11 +224,17 @@ func TestKills(t *testing.T) {
 	for i := range nodes {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
-			f := start(t)
+			f := startNode(t, node.Options{})
+			f.writeConfig(t, strings.Replace(nodeConfig, "[addresses, address, mtu, mac]", `["*"]`, 1))
+			f.plugin = f.startPlugin(t)
 			f.devices(t, 2)
+			f.attachXDP(t, "eth2")
 			before := f.world(t)
 			for n := range kills / nodes {
 				f.killOnce(t, n, before, met)
+				if link := f.host.IP(t, "link show eth2"); !strings.Contains(link, "prog/xdp") {
+					t.Errorf("the host's program is not on the device:\n%s", link)
+				}
 				if t.Failed() {
 					t.Fatalf("after kill %d", n)
 				}
@@ -261,6 +267,24 @@ func (f *fixture) recordState() string {
 	return "none"
 }
 
+// everySetting is two devices that swap a name, with all that a pod may ask for.
+const everySetting = `
+- name: eth1
+  newName: eth2
+  addresses: ["192.0.2.5/24", "2001:db8:5::5/64"]
+  mtu: 9000
+  mac: "02:00:00:00:00:77"
+  routes: [{to: 198.18.0.0/15}, {to: default, via: 192.0.2.1, table: 1000}, {to: "2001:db8:9::/48", via: "2001:db8:5::1"}]
+  rules: [{from: 192.0.2.5, table: 1000}, {fwMark: 7, table: 1000}]
+  neighbors: [{ip: 192.0.2.1, mac: "02:00:00:00:00:01"}]
+  sysctls: {ipv4/arp_ignore: 1, ipv6/accept_ra: 0}
+- name: eth2
+  newName: eth1
+  ethtool: {features: {tcp-segmentation-offload: false}}
+  gsoMaxSize: 100000
+  detachBPF: true
+`
+
 // killOnce runs a pod through its life, and kills the plugin in the middle of
 // an attach or a return, at a moment that n chooses.
 func (f *fixture) killOnce(t *testing.T, n int, before string, met *tally) {
@@ -286,7 +310,7 @@ func (f *fixture) killOnce(t *testing.T, n int, before string, met *tally) {
 	if n%2 == 0 {
 		go kill()
 	}
-	s, err := f.RunPod(t.Context(), pod("a", "- {name: eth1, newName: net1}\n- {name: eth2, newName: eth1}\n"))
+	s, err := f.RunPod(t.Context(), pod("a", everySetting))
 	if n%2 == 1 {
 		if err != nil {
 			t.Fatal(err)
