@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 
 // systemCalls bounds the calls about files and sockets of an attach and its return,
 // together.
-const systemCalls = 700
+const systemCalls = 600
 
 // roundsEnv has the test run that many attaches and returns, and count nothing.
 const roundsEnv = "NRI_NETDEV_ROUNDS"

@@ -3,6 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sync/atomic"
 	"syscall"
 
@@ -25,7 +26,7 @@ func (ns *Namespace) exchange(req *nl.NetlinkRequest, reply uint16) ([][]byte, e
 	return ns.exchangeOn(ns.sock, req, reply)
 }
 
-func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+func (ns *Namespace) exchangeOn(sock *socket, req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
 	sock.Socket.Lock()
 	defer sock.Socket.Unlock()
 	defer ns.kernel.watch("a netlink request")()
@@ -33,13 +34,12 @@ func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, r
 		ns.kernel.Asked()
 	}
 	req.Seq = atomic.AddUint32(&sock.Seq, 1)
-	fd := sock.Socket.GetFd()
-	if err := unix.Sendto(fd, req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+	if err := unix.Sendto(sock.Socket.GetFd(), req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return nil, err
 	}
 	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0}
 	for !a.whole {
-		msgs, err := receive(fd, req.Type == unix.RTM_GETLINK)
+		msgs, err := sock.receive(req.Type == unix.RTM_GETLINK)
 		if err != nil {
 			return nil, err
 		}
@@ -55,40 +55,48 @@ func (ns *Namespace) exchangeOn(sock *nl.SocketHandle, req *nl.NetlinkRequest, r
 	return a.msgs, nil
 }
 
-// usual is the size of a buffer for the answers that are not about devices. The kernel
-// makes dumps of what the reader has room for (netlink_dump), and no other answer is
-// larger.
-const usual = 16 << 10
+// usual is the size of a buffer for answers. The kernel makes dumps as large as the reader's
+// largest buffer was, and less than 32 KiB (max_recvmsg_len of netlink_recvmsg), and no
+// answer is larger that is not about a device.
+const usual = 32 << 10
+
+// socket is one of netlink's, with room for what is read from it.
+type socket struct {
+	*nl.SocketHandle
+	room []byte
+}
+
+func newSocket(s *nl.NetlinkSocket) *socket {
+	return &socket{SocketHandle: &nl.SocketHandle{Socket: s}}
+}
 
 // receive reads one datagram. One that is about a device is of whatever size, and so is
 // asked for that first.
-func receive(fd int, ofDevice bool) ([]syscall.NetlinkMessage, error) {
-	size := usual
+func (s *socket) receive(ofDevice bool) ([]syscall.NetlinkMessage, error) {
+	fd, size := s.Socket.GetFd(), usual
 	for {
 		var err error
 		if ofDevice {
 			size, _, err = unix.Recvfrom(fd, nil, unix.MSG_PEEK|unix.MSG_TRUNC)
 		}
-		var buf []byte
+		if size > len(s.room) {
+			s.room = make([]byte, max(size, usual))
+		}
 		if err == nil {
-			buf = make([]byte, size)
-			size, _, err = unix.Recvfrom(fd, buf, unix.MSG_TRUNC)
+			size, _, err = unix.Recvfrom(fd, s.room, unix.MSG_TRUNC)
 		}
 		switch {
-		case err == nil && size > len(buf):
-			return nil, fmt.Errorf("answer of %d bytes, in place of %d", size, len(buf))
+		case err == nil && size > len(s.room):
+			return nil, fmt.Errorf("answer of %d bytes, in place of %d", size, len(s.room))
 		case err == nil:
-			return syscall.ParseNetlinkMessage(buf[:size])
+			return syscall.ParseNetlinkMessage(slices.Clone(s.room[:size]))
 		case is(err, unix.EAGAIN):
 			// The kernel answers before send returns, but for what other
 			// requests to it wait for.
 			if _, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1); err != nil && !is(err, unix.EINTR) {
 				return nil, fmt.Errorf("poll: %w", err)
 			}
-			continue
-		case is(err, unix.EINTR):
-			continue
-		default:
+		case !is(err, unix.EINTR):
 			return nil, fmt.Errorf("recvfrom: %w", err)
 		}
 	}

@@ -17,11 +17,11 @@ const sizeofGenlmsghdr = 4
 // namespaces are not asked for anything by it.
 type generic struct {
 	once sync.Once
-	sock *nl.SocketHandle
+	sock *socket
 	err  error
 }
 
-func (ns *Namespace) genericSocket() (*nl.SocketHandle, error) {
+func (ns *Namespace) genericSocket() (*socket, error) {
 	g := &ns.generic
 	g.once.Do(func() {
 		g.err = ns.do(func() error {
@@ -29,7 +29,7 @@ func (ns *Namespace) genericSocket() (*nl.SocketHandle, error) {
 			if err != nil {
 				return fmt.Errorf("generic netlink socket: %w", err)
 			}
-			g.sock = &nl.SocketHandle{Socket: sock}
+			g.sock = newSocket(sock)
 			if err := sock.SetExtAck(true); err != nil {
 				return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
 			}

@@ -73,7 +73,7 @@ type Namespace struct {
 	file    netns.NsHandle
 	inode   uint64
 	cookie  uint64
-	sock    *nl.SocketHandle // of rtnetlink
+	sock    *socket // of rtnetlink
 	generic generic
 	ethtool ethtool
 	sysfs   sysfs
@@ -119,7 +119,7 @@ func (ns *Namespace) openInside() error {
 	if err != nil {
 		return fmt.Errorf("netlink socket: %w", err)
 	}
-	ns.sock = &nl.SocketHandle{Socket: sock}
+	ns.sock = newSocket(sock)
 	// Strict checking is what makes the kernel filter a dump by device.
 	if err := unix.SetsockoptInt(sock.GetFd(), unix.SOL_NETLINK, unix.NETLINK_GET_STRICT_CHK, 1); err != nil {
 		return fmt.Errorf("NETLINK_GET_STRICT_CHK: %w", err)
