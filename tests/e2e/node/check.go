@@ -23,7 +23,8 @@ func Check() error {
 		errs = append(errs, err)
 	}
 	for _, name := range []string{"bridge", "host-local", "loopback"} {
-		errs = append(errs, findCNIPlugin(name))
+		_, err := findCNIPlugin(name)
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }
@@ -74,13 +75,14 @@ func findRuntime(tools, name string) (string, error) {
 	return program, nil
 }
 
-// findCNIPlugin looks where Debian and others keep them, as config.toml does.
-func findCNIPlugin(name string) error {
+// findCNIPlugin looks in the folders where Debian and others keep them, as config.toml
+// does, and returns the one that has it.
+func findCNIPlugin(name string) (dir string, err error) {
 	dirs := []string{"/usr/lib/cni", "/opt/cni/bin"}
 	for _, dir := range dirs {
 		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
-			return nil
+			return dir, nil
 		}
 	}
-	return fmt.Errorf("no CNI plugin %s in %v", name, dirs)
+	return "", fmt.Errorf("no CNI plugin %s in %v", name, dirs)
 }

@@ -20,8 +20,12 @@ const (
 // startCRIO starts CRI-O, with an image in its store.
 func (n *Node) startCRIO(ctx context.Context, archive string) (err error) {
 	bin := filepath.Dir(n.program)
+	plugins, err := findCNIPlugin("bridge")
+	if err != nil {
+		return err
+	}
 	files := map[string]string{
-		"crio.conf":   fmt.Sprintf(crioConfig, filepath.Join(bin, "runtime"), filepath.Join(bin, "pinns")),
+		"crio.conf":   fmt.Sprintf(crioConfig, filepath.Join(bin, "runtime"), filepath.Join(bin, "pinns"), plugins),
 		"policy.json": `{"default": [{"type": "insecureAcceptAnything"}]}`,
 	}
 	for name, text := range files {
