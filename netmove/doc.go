@@ -12,13 +12,18 @@
 //  2. move: one RTM_NEWLINK with IFLA_NET_NS_FD, IFLA_IFNAME and
 //     IFLA_NEW_IFINDEX
 //  3. the guard goes
-//  4. MAC and MTU, where the pod asks for others
+//  4. what the pod asks for that decides how packets are made: MAC, MTU, GSO and GRO
+//     sizes, offload features, sysctls
 //  5. addresses, in their order, IPv6 with IFA_F_NODAD
 //  6. up, before the IPv6 addresses
 //  7. IFA_F_NODAD is taken off again where it was not there before
-//  8. routes and neighbors that go along; what the kernel does not take is noted
+//  8. neighbors, routes and policy rules that the pod asks for; what the kernel does not
+//     take of 4 to 8 undoes the attach
+//  9. programs of the host's go, if the pod asks for that: last, since the other end of a
+//     link cannot be undone
+//  10. routes and neighbors that go along; what the kernel does not take is noted
 //     and no reason to undo anything (Difference), since nobody asked for it
-//  9. the device is read again, and what is not as meant is noted
+//  11. the device is read again, and what is not as meant is noted
 //
 // The device is never set down first: that would take its IPv6 addresses away
 // before they were read, and the move sets it down anyway.
@@ -42,8 +47,8 @@
 // the end of a pod, the undo of a failed attach and the recovery after a crash
 // alike:
 //
-//  1. altnames that the pod added go: one of them may be taken on the host,
-//     which would keep the device in the pod
+//  1. policy rules of the attach go from the pod, and altnames that the pod added from the
+//     device: one of them may be taken on the host, which would keep it in the pod
 //  2. devices that the pod built on it go
 //  3. it gets its recognisable name, which nobody else has
 //  4. it moves home, under its host name, to its old index if that is free;
@@ -56,6 +61,7 @@
 //     down
 //  8. flags, sysctls, options; addresses, and up if it was up; entries of tables
 //  9. the device is read again, and what differs still is put back again, once
+//  10. programs of the host's that were taken off for the pod are attached again
 //
 // Steps 5 and 7 are at home, where the pod can put nothing back, and before 8,
 // so that what the pod left sees nothing of the host's. Step 2 is before, since
