@@ -53,7 +53,7 @@ type Request struct {
 	Features map[string]bool `json:"features,omitempty"`
 
 	// The largest packets that the stack hands to the device or takes from it at once, in
-	// bytes; 0 keeps the device's. From 65536 on this is BIG TCP.
+	// bytes; 0 keeps the device's. Beyond 65536 this is BIG TCP.
 	GSOMaxSize     int `json:"gsoMaxSize,omitempty"`     // IFLA_GSO_MAX_SIZE
 	GROMaxSize     int `json:"groMaxSize,omitempty"`     // IFLA_GRO_MAX_SIZE, Linux 5.19
 	GSOIPv4MaxSize int `json:"gsoIPv4MaxSize,omitempty"` // IFLA_GSO_IPV4_MAX_SIZE, Linux 6.3

@@ -54,6 +54,7 @@ func (h *holds) hold(sandbox string, ns netmove.Namespace) (kept bool, err error
 func (h *holds) holdPrograms(r *journal.Record) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	var errs []error
 	for _, a := range r.Devices {
 		for _, p := range a.Before.Programs {
 			if !p.Detached {
@@ -61,12 +62,13 @@ func (h *holds) holdPrograms(r *journal.Record) error {
 			}
 			held, err := h.kernel.HoldProgram(p)
 			if err != nil {
-				return fmt.Errorf("device %q: hold %w", a.Before.Name, err)
+				errs = append(errs, fmt.Errorf("device %q: hold %w", a.Before.Name, err))
+				continue
 			}
 			h.programs[r.Sandbox] = append(h.programs[r.Sandbox], held)
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // count is how many namespaces are held.

@@ -32,12 +32,16 @@ func (s *selection) choose(i int) (config.Grant, error) {
 	case !r.Match.IsZero():
 		return s.matching(i, r)
 	}
-	return s.take(i, s.requests[i])
+	return s.take(i, s.requests[i], func(netmove.Snapshot) bool { return true })
 }
 
-// take reads the device that the request names, and asks for permission.
-func (s *selection) take(i int, r netmove.Request) (config.Grant, error) {
+// take reads the device that the request names, and asks for permission. Its name may have
+// gone to another one since it was chosen, which is then not meant.
+func (s *selection) take(i int, r netmove.Request, meant func(netmove.Snapshot) bool) (config.Grant, error) {
 	dev, err := s.read(r)
+	if err == nil && !meant(dev) {
+		err = fmt.Errorf("device %q, which was chosen for the pod, %w any more", r.Device, netmove.ErrNotFound)
+	}
 	if err != nil {
 		return config.Grant{}, err
 	}
@@ -57,7 +61,7 @@ func (s *selection) matching(i int, r netmove.Request) (config.Grant, error) {
 	switch len(free) {
 	case 1:
 		r.Device = free[0].Name
-		return s.take(i, r)
+		return s.take(i, r, r.Match.Holds)
 	case 0:
 		if held, holder, ok := s.held(r.Match.Holds); ok {
 			return config.Grant{}, s.inUse(r, held, holder)
@@ -85,7 +89,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	for _, dev := range free {
 		one := r
 		one.Device = dev.Name
-		grant, err := s.take(i, one)
+		grant, err := s.take(i, one, pool.Has)
 		if err == nil {
 			return grant, nil
 		}

@@ -252,6 +252,17 @@ func TestWishRefused(t *testing.T) {
 	}
 }
 
+// What is as it shall be needs no switching, not even of what cannot be switched.
+func TestFixedFeature(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	before := n.host.Settled(t, "eth1")
+	plan := n.attach(t, netmove.Request{Device: "eth1", Features: map[string]bool{"large-receive-offload": false}})
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "eth1", before)
+}
+
 // A rule with more to it than was asked for is not taken for the one that was.
 func TestDropRule(t *testing.T) {
 	t.Parallel()
