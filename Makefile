@@ -95,7 +95,7 @@ soak: setup
 	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
 
 # Not part of test: figures, of docs/performance.md. On a machine that does nothing else.
-# bench takes a quarter of an hour, bench-plots half an hour.
+# docs/performance.md says how long each takes.
 ROUNDS ?= 200
 PEERS := cd tests/peers && go run . -host-device "$$(go tool -n host-device)"
 BENCHED := ./config ./netmove ./netmove/journal ./netmove/kernel ./plugin
