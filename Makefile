@@ -55,7 +55,7 @@ containerd: setup
 # left to the unit tests.
 VM_TESTS := TestWish$$|TestDropRule|TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestReturnWireguard|TestLoss
 VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
-VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -exec $(CURDIR)/tests/vm/run
+VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -timeout 20m -exec $(CURDIR)/tests/vm/run
 test-vm:
 	@tests/vm/setup
 	$(VM_GO_TEST) -run TestScripts .

@@ -24,7 +24,7 @@ ip token show dev $1
 bridge fdb show dev $1 | grep -E 'permanent|static|self' | sort # the others are learned
 bridge -d link show dev $1
 bridge vlan show dev $1
-tc qdisc show dev $1
+tc qdisc show dev $1 | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
 tc filter show dev $1
 ip rule
 ip -6 rule

@@ -73,7 +73,7 @@ func (n *node) open() (err error) {
 	if n.podEnd, err = openEnd(podNetns); err != nil {
 		return err
 	}
-	if n.host, err = (kernel.Linux{}).OpenNamespace(netnsPath(hostNetns)); err != nil {
+	if n.host, err = (kernel.Linux{}).OpenOwn(); err != nil {
 		return err
 	}
 	n.pod, err = (kernel.Linux{}).OpenNamespace(netnsPath(podNetns))
