@@ -58,8 +58,10 @@ VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
 VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -timeout 20m -exec $(CURDIR)/tests/vm/run
 test-vm:
 	@tests/vm/setup
+	@rm -f .cache/vm/restarts # go test does not show what a test says that passes
 	$(VM_GO_TEST) -run TestScripts .
 	$(VM_GO_TEST) -parallel 16 -run '$(VM_TESTS)' -skip '$(VM_SKIP)' ./netmove/kernel
+	@[ ! -f .cache/vm/restarts ] || cat .cache/vm/restarts
 
 # A real etcd, API server, controller manager, scheduler and kubelet, which are built
 # from source once, and the shipped manifests on them.
