@@ -212,9 +212,11 @@ func (j *Journal) Find(name string) (netmove.Snapshot, *Record, bool) {
 // FindFunc is Find for a device that is told by what it was on the host.
 func (j *Journal) FindFunc(meant func(netmove.Snapshot) bool) (netmove.Snapshot, *Record, bool) {
 	for _, r := range j.All() {
-		for _, a := range slices.Concat(r.Devices, r.Quarantined) {
-			if meant(a.Before) {
-				return a.Before, r, true
+		for _, list := range [...][]netmove.Attachment{r.Devices, r.Quarantined} {
+			for i := range list {
+				if before := list[i].Before; meant(before) {
+					return before, r, true
+				}
 			}
 		}
 	}
@@ -223,7 +225,12 @@ func (j *Journal) FindFunc(meant func(netmove.Snapshot) bool) (netmove.Snapshot,
 
 // Holds reports whether any record has the device.
 func (j *Journal) Holds(id netmove.Identity) bool {
-	return slices.ContainsFunc(j.All(), func(r *Record) bool { return r.holds(id) })
+	for _, r := range *j.records.Load() {
+		if r.holds(id) {
+			return true
+		}
+	}
+	return false
 }
 
 // ErrStale means that a device has come home since the caller looked at it.
@@ -246,7 +253,7 @@ func (j *Journal) Begin(r *Record, since uint64) error {
 	if _, ok := j.Get(r.Sandbox); ok {
 		return fmt.Errorf("sandbox %s has devices already", r.Sandbox)
 	}
-	for _, other := range j.All() {
+	for _, other := range *j.records.Load() {
 		for _, a := range r.Devices {
 			if other.holds(a.Before.Identity) {
 				return other.InUse(a.Request.Device, a.Before.Identity)
@@ -309,7 +316,8 @@ func (j *Journal) write(r *Record) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if err := renameio.WriteFile(path, append(data, '\n'), 0o600); err != nil {
+	// With the folder named, it is not tried whether another one will do.
+	if err := renameio.WriteFile(path, append(data, '\n'), 0o600, renameio.WithTempDir(j.folder)); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	return j.sync()

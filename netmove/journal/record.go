@@ -134,9 +134,17 @@ type Netns struct {
 	Pause  int    `json:"pause,omitempty"` // pid of the pause process; 0: not told
 }
 
-// holds reports whether the record has the device with that identity.
+// holds reports whether the record has the device with that identity. It copies none of
+// them: every attach asks every record.
 func (r *Record) holds(id netmove.Identity) bool {
-	return slices.ContainsFunc(r.All(), func(a netmove.Attachment) bool { return a.Before.Identity.Same(id) })
+	for _, list := range [...][]netmove.Attachment{r.Devices, r.Quarantined, r.Lost} {
+		for i := range list {
+			if list[i].Before.Identity.Same(id) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // InUse is the refusal of a device of the record to whom calls it that.
