@@ -18,8 +18,7 @@ import (
 
 // The main thread stays with the main goroutine. On another goroutine's it
 // could be inside a pod's network namespace while somebody looks at
-// /proc/PID/ns/net, which is the main thread's; and a thread that could not
-// come back from there could not be ended.
+// /proc/PID/ns/net, which is the main thread's.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -195,10 +195,7 @@ func loadConfig(log *slog.Logger, path string) (*config.NodeConfig, error) {
 // was put into a pod without hostNetwork by mistake would otherwise take the
 // pod for the node.
 func openHost(k kernel.Linux, path string) (*kernel.Namespace, error) {
-	switch path {
-	case "self":
-		path = ownNetns
-	case "":
+	if path == "" {
 		same, err := sameFile(ownNetns, "/proc/1/ns/net")
 		if err != nil {
 			return nil, withHint(fmt.Errorf("compare the network namespace with that of pid 1: %w", err), "run as root in the host's pid namespace, or name the network namespace with --host-netns")
@@ -207,9 +204,13 @@ func openHost(k kernel.Linux, path string) (*kernel.Namespace, error) {
 			return nil, withHint(errors.New("this is not the network namespace of pid 1"),
 				"in a pod, set hostNetwork and hostPID; if it is meant, say --host-netns self")
 		}
-		path = ownNetns
+		path = "self"
 	}
-	host, err := k.Open(path)
+	open := func() (*kernel.Namespace, error) { return k.Open(path) }
+	if path == "self" {
+		open = k.OpenOwn
+	}
+	host, err := open()
 	if errors.Is(err, os.ErrPermission) {
 		return nil, withHint(err, "root is needed (CAP_NET_ADMIN and CAP_SYS_ADMIN)")
 	}

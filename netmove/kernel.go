@@ -126,6 +126,11 @@ type Namespace interface {
 	// sysctls, and entries of tables in the order in which they can be put back.
 	Look(id Identity, index int) (Snapshot, error)
 
+	// LookArrived is Look at a device that a move has just brought. The kernel takes addresses
+	// and entries of tables from one that leaves (__dev_change_net_namespace tells of it as of
+	// one that ends), so these are not read.
+	LookArrived(id Identity, index int) (Snapshot, error)
+
 	// LookAgain is Look at a device, which takes over the sysctls of a look before: they
 	// are files, and reading them costs as much as all the rest.
 	LookAgain(dev Snapshot) (Snapshot, error)
@@ -162,7 +167,7 @@ type Namespace interface {
 
 	// Uppers reads the devices of the namespace that are built on the device,
 	// but not its master, without addresses and role.
-	Uppers(index int) ([]Snapshot, error)
+	Uppers(dev Snapshot) ([]Snapshot, error)
 
 	// Delete deletes a device. Error: ErrNotFound.
 	Delete(index int) error

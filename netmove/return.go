@@ -36,22 +36,12 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 
 func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 	before := a.Before
-	if pod != nil {
-		if err := m.fetch(pod, a); err != nil {
-			return fmt.Errorf("return %q from the pod: %w", before.Name, err)
-		}
-	}
-	dev, err := m.Host.Look(before.Identity, before.Identity.Index)
-	if errors.Is(err, ErrNotFound) {
-		return fmt.Errorf("return %q: %w", before.Name, ErrLost)
+	dev, err := m.fetch(pod, a)
+	if err == nil && pod != nil {
+		err = m.unstack(pod, dev, before)
 	}
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)
-	}
-	if pod != nil {
-		if err := m.unstack(pod, dev, before); err != nil {
-			return fmt.Errorf("return %q: %w", before.Name, err)
-		}
 	}
 	err = m.restore(dev, before)
 	var minor *MinorError
@@ -64,23 +54,39 @@ func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 	return nil
 }
 
-// fetch moves the device from the pod to the host, if it is in the pod.
-func (m *Mover) fetch(pod Namespace, a *Attachment) error {
-	var err error
+// fetch looks at the device on the host, where it moves it first if it is in the pod.
+func (m *Mover) fetch(pod Namespace, a *Attachment) (dev Snapshot, err error) {
+	if pod == nil {
+		return m.lookAtHome(a.Before.Identity)
+	}
 	for range moveHomeTries {
-		dev, lerr := pod.Locate(a.Before.Identity, a.PodIndex)
-		if errors.Is(lerr, ErrNotFound) {
-			return nil
+		dev, err = pod.Locate(a.Before.Identity, a.PodIndex)
+		if errors.Is(err, ErrNotFound) {
+			return m.lookAtHome(a.Before.Identity)
 		}
-		if lerr != nil {
-			return lerr
+		if err == nil {
+			err = m.moveHome(pod, dev, a.Before)
 		}
-		err = m.moveHome(pod, dev, a.Before)
+		if err == nil {
+			dev, err = m.arrived(pod, a.Before)
+		}
 		if !errors.Is(err, ErrNameTaken) && !errors.Is(err, ErrNotFound) && !errors.Is(err, errImpostor) {
-			return err
+			break
 		}
 	}
-	return err
+	if err != nil {
+		err = fmt.Errorf("from the pod: %w", err)
+	}
+	return dev, err
+}
+
+// lookAtHome looks at a device that has been on the host for a while.
+func (m *Mover) lookAtHome(id Identity) (Snapshot, error) {
+	dev, err := m.Host.Look(id, id.Index)
+	if errors.Is(err, ErrNotFound) {
+		err = ErrLost
+	}
+	return dev, err
 }
 
 // moveHome does not rely on any name that the pod had in its hands: altnames
@@ -109,31 +115,28 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 	}
 	if errors.Is(err, ErrNameTaken) {
 		if _, lerr := pod.Locate(before.Identity, index); errors.Is(lerr, ErrNotFound) {
-			return nil // home, under the name it travelled with
+			return err // home, under the name it travelled with, as the next look finds
 		}
 		return errors.Join(err, m.dropTakenAltnames(pod, index, before))
 	}
-	if err != nil {
-		return err
-	}
-	return m.checkArrival(pod, before)
+	return err
 }
 
-// checkArrival makes sure that what has come home is ours. A device that a
+// arrived looks at the device that has come home, if it is ours. One that a
 // process with a socket in the pod put in its place goes back there.
-func (m *Mover) checkArrival(pod Namespace, before Snapshot) error {
-	_, err := m.Host.Locate(before.Identity, before.Identity.Index)
+func (m *Mover) arrived(pod Namespace, before Snapshot) (Snapshot, error) {
+	dev, err := m.Host.LookArrived(before.Identity, before.Identity.Index)
 	if !errors.Is(err, ErrNotFound) {
-		return err
+		return dev, err
 	}
 	other, err := m.Host.Link(before.Name)
 	if err != nil {
-		return err
+		return dev, err
 	}
 	if err := m.Host.Move(other.Identity.Index, pod, anyName, 0); err != nil {
-		return fmt.Errorf("send back a device that came in place of %q: %w", before.Name, err)
+		return dev, fmt.Errorf("send back a device that came in place of %q: %w", before.Name, err)
 	}
-	return errImpostor
+	return dev, errImpostor
 }
 
 // anyName lets the kernel choose a free name, for a device that is in the way.

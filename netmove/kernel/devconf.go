@@ -12,8 +12,11 @@ import (
 // inet6Conf is IFLA_INET6_CONF of linux/if_link.h.
 const inet6Conf = 2
 
-// conf are the arrays of a device; nil where a protocol is not on it.
-type conf struct{ inet, inet6 []byte }
+// conf is what netlink tells of a device's sysctls; nil where a protocol is not on it.
+type conf struct {
+	inet, inet6 []byte // arrays
+	neighbors   neighborConf
+}
 
 // setConf takes over IFLA_INET_CONF, and IFLA_INET6_CONF.
 func (l *link) setConf(families message) error {
@@ -22,15 +25,15 @@ func (l *link) setConf(families message) error {
 		return err
 	}
 	inet6, err := parseMessage(families.attribute(unix.AF_INET6), 0)
-	l.conf = conf{inet.attribute(unix.IFLA_INET_CONF), inet6.attribute(inet6Conf)}
+	l.conf = conf{inet: inet.attribute(unix.IFLA_INET_CONF), inet6: inet6.attribute(inet6Conf)}
 	return err
 }
 
 // place is where a number is that a sysctl has.
 type place struct {
 	folder string
-	at     int // in the array, from 0
-	unit   int // of the sysctl, in that of the array; 0: only its file tells it
+	at     int // in the array, from 0, or the type of the attribute
+	unit   int // of the sysctl, in that of the number; 0: only its file tells it
 }
 
 // placeOf tells where the sysctl is, if that is known.
@@ -45,7 +48,11 @@ func placeOf(folder, name string) place {
 			return place{folder, at, 1}
 		}
 		if at, known := inet6Times()[name]; known {
-			return place{folder, at, 1000}
+			return place{folder, at, second}
+		}
+	case neighborFolder(unix.AF_INET), neighborFolder(unix.AF_INET6):
+		if p, known := neighborPlaces()[name]; known {
+			return place{folder, p.at, p.unit}
 		}
 	}
 	return place{}
@@ -55,14 +62,23 @@ func placeOf(folder, name string) place {
 // tell, and on kernels that have less in the array.
 func (c conf) value(p place) (value string, ok bool) {
 	const size = 4
-	list := c.inet
-	if p.folder == "ipv6/conf" {
+	var list []byte
+	switch p.folder {
+	case "ipv4/conf":
+		list = c.inet
+	case "ipv6/conf":
 		list = c.inet6
+	default:
+		return c.neighbors.value(p)
 	}
 	if p.unit == 0 || len(list) < size*(p.at+1) {
 		return "", false
 	}
-	return strconv.Itoa(int(int32(u32(list[size*p.at:]))) / p.unit), true
+	number := u32(list[size*p.at:])
+	if p.unit > 1 {
+		return timeValue(uint64(number), p.unit)
+	}
+	return strconv.Itoa(int(int32(number))), true
 }
 
 // inetPlaces are IPV4_DEVCONF_* of linux/ip.h.

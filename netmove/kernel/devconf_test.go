@@ -4,8 +4,13 @@ import (
 	"os"
 	"path"
 	"strings"
+	"sync/atomic"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
 )
 
@@ -15,7 +20,10 @@ func TestSysctlsAsTheirFiles(t *testing.T) {
 	ns := nstest.New(t)
 	ns.IP(t, "link add eth1 type veth peer name eth2")
 	k := open(t, ns)
-	for _, value := range []string{"", "0", "1", "2", "3", "7", "100", "65000", "-1"} {
+	for _, value := range []string{
+		"", "0", "1", "2", "3", "7", "100", "65000", "-1", "-2",
+		"4294968", "4300000", "8500000", "429496730", "429496740", "800000001",
+	} { // times of more than 2^32 ms
 		ns.Do(t, func() { setSysctls(t, "eth1", value) })
 		dev, err := k.Snapshot("eth1")
 		if err != nil {
@@ -36,10 +44,45 @@ func TestSysctlsAsTheirFiles(t *testing.T) {
 	}
 }
 
+// On a host with many devices their files tell the sysctls of neighbors, and they are the
+// same.
+func TestSysctlsAmongManyDevices(t *testing.T) {
+	t.Parallel()
+	ns := nstest.New(t)
+	ns.Shell(t, `ip link add eth1 type veth peer name eth2
+		sysctl -qw net.ipv4.neigh.eth1.ucast_solicit=7 net.ipv6.neigh.eth1.gc_stale_time=77`)
+	var requests atomic.Int64
+	k, err := kernel.Linux{Asked: func() { requests.Add(1) }}.Open(ns.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.Close()
+	look := func() (netmove.Snapshot, int64) {
+		requests.Store(0)
+		dev, err := k.Snapshot("eth1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return dev, requests.Load()
+	}
+	look() // and finds out what a veth does not have
+	few, asked := look()
+	ns.Shell(t, "for i in $(seq 30); do echo link add x$i type veth peer name y$i; done | ip -batch -")
+	look() // and sees how many there are
+	many, askedMany := look()
+	if diff := cmp.Diff(few.Sysctls, many.Sysctls); diff != "" {
+		t.Errorf("sysctls (-few +many):\n%s", diff)
+	}
+	if few.Sysctls["ipv6/neigh/gc_stale_time"] != "77" || askedMany != asked-1 {
+		t.Errorf("gc_stale_time is %q; %d requests among many devices, %d among few",
+			few.Sysctls["ipv6/neigh/gc_stale_time"], askedMany, asked)
+	}
+}
+
 // setSysctls writes the value to every sysctl. What one does not take, it does not have.
 func setSysctls(t *testing.T, device, value string) {
 	t.Helper()
-	for _, folder := range []string{"ipv4/conf", "ipv6/conf"} {
+	for _, folder := range []string{"ipv4/conf", "ipv6/conf", "ipv4/neigh", "ipv6/neigh"} {
 		files, err := os.ReadDir(path.Join("/proc/sys/net", folder, device))
 		if err != nil {
 			t.Fatal(err)

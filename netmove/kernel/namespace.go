@@ -71,6 +71,7 @@ func (k Linux) OpenNamespace(path string) (netmove.Namespace, error) {
 type Namespace struct {
 	kernel  Linux
 	file    netns.NsHandle
+	own     bool // every thread of the process is in it
 	inode   uint64
 	cookie  uint64
 	sock    *socket // of rtnetlink
@@ -79,12 +80,23 @@ type Namespace struct {
 	sysfs   sysfs
 
 	sysctlFiles sysctlFiles
+	devices     deviceCount
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)
 
-// Open opens the network namespace at path, /proc/self/ns/net for one's own.
-func (k Linux) Open(path string) (*Namespace, error) {
+// ownPath is the calling thread's network namespace.
+const ownPath = "/proc/thread-self/ns/net"
+
+// OpenOwn opens the network namespace of the process, in which all of its threads must be,
+// but for those that this package sends to another one and that do nothing else there. What
+// has to be done on a thread in it is done on the caller's.
+func (k Linux) OpenOwn() (*Namespace, error) { return k.openAt(ownPath, true) }
+
+// Open opens the network namespace at path.
+func (k Linux) Open(path string) (*Namespace, error) { return k.openAt(path, false) }
+
+func (k Linux) openAt(path string, own bool) (*Namespace, error) {
 	file, err := netns.GetFromPath(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
@@ -92,7 +104,7 @@ func (k Linux) Open(path string) (*Namespace, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
 	}
-	ns := &Namespace{kernel: k, file: file}
+	ns := &Namespace{kernel: k, file: file, own: own}
 	ns.sysfs.do = ns.do
 	if err := ns.open(); err != nil {
 		return nil, errors.Join(fmt.Errorf("network namespace %s: %w", path, err), ns.Close())
@@ -137,36 +149,43 @@ func (ns *Namespace) openInside() error {
 	return nil
 }
 
-// do calls f on a thread that is in the namespace. A thread that cannot come
-// back is never used for anything else: the runtime ends a thread whose
-// goroutine ends while locked to it.
-func (ns *Namespace) do(f func() error) error { return ns.begin(f)() }
-
-// begin does that while the caller goes on, and waits in wait.
-func (ns *Namespace) begin(f func() error) (wait func() error) {
-	ended := ns.kernel.watch("work in a network namespace")
+// do calls f on a thread that is in the namespace. The main thread never leaves: what
+// others see of a process in /proc is that thread's.
+func (ns *Namespace) do(f func() error) error {
+	defer ns.kernel.watch("work in a network namespace")()
+	if ns.own {
+		return f()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		return ns.visit(f)
+	}
 	done := make(chan error, 1)
 	go func() {
 		runtime.LockOSThread()
-		home, err := netns.GetFromPath("/proc/thread-self/ns/net")
-		if err != nil {
-			done <- fmt.Errorf("own network namespace: %w", err)
-			return
-		}
-		if err := netns.Set(ns.file); err != nil {
-			done <- errors.Join(fmt.Errorf("setns: %w", err), home.Close())
-			return
-		}
-		err = f()
-		if netns.Set(home) == nil {
-			runtime.UnlockOSThread()
-		}
-		done <- errors.Join(err, home.Close())
+		defer runtime.UnlockOSThread()
+		done <- ns.visit(f)
 	}()
-	return func() error {
-		defer ended()
-		return <-done
+	return <-done
+}
+
+// visit calls f in the namespace, to which the thread goes, and comes back. If it cannot, all
+// that would run on it later would be where it must not be, and there is no process better
+// than that one.
+func (ns *Namespace) visit(f func() error) error {
+	home, err := netns.GetFromPath(ownPath)
+	if err != nil {
+		return fmt.Errorf("own network namespace: %w", err)
 	}
+	if err := netns.Set(ns.file); err != nil {
+		return errors.Join(fmt.Errorf("setns: %w", err), home.Close())
+	}
+	err = f()
+	if back := netns.Set(home); back != nil {
+		panic(fmt.Sprintf("a thread cannot come back from a network namespace: %v", back))
+	}
+	return errors.Join(err, home.Close())
 }
 
 // Cookie is the namespace's SO_NETNS_COOKIE.

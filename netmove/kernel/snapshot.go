@@ -13,13 +13,7 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
-	// Sysctls are files, and are read while the kernel is asked about the rest.
-	wait := ns.beginSysctls(l)
-	if err := ns.snapshot(&l); err != nil {
-		_, serr := wait()
-		return netmove.Snapshot{}, errors.Join(err, serr)
-	}
-	l.Sysctls, err = wait()
+	err = ns.snapshot(&l)
 	return l.Snapshot, err
 }
 
@@ -42,13 +36,29 @@ func (ns *Namespace) snapshot(l *link) error {
 	if err := ns.readRole(l, dir); err != nil {
 		return err
 	}
-	l.Loss, err = ns.loss(l.Snapshot)
+	if l.Loss, err = ns.loss(l.Snapshot); err != nil {
+		return err
+	}
+	l.Sysctls, err = ns.sysctls(*l)
 	return err
 }
 
 // Look finds the device with that identity, and reads all of it but its uppers, programs
 // and role.
 func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	return ns.look(id, index, ns.settings)
+}
+
+// LookArrived reads all of that but addresses and entries.
+func (ns *Namespace) LookArrived(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	return ns.look(id, index, func(l *link) (err error) {
+		l.Options, err = ns.moreOptions(l.Snapshot)
+		return err
+	})
+}
+
+// look finds the device, and reads its sysctls, and what else that function does.
+func (ns *Namespace) look(id netmove.Identity, index int, more func(*link) error) (netmove.Snapshot, error) {
 	var l link
 	err := undisturbed(func() (err error) {
 		l, err = ns.locate(id, index)
@@ -57,11 +67,10 @@ func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, err
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
-	wait := ns.beginSysctls(l)
-	err = ns.settings(&l)
-	values, serr := wait()
-	l.Sysctls = values
-	return l.Snapshot, errors.Join(err, serr)
+	if err = more(&l); err == nil {
+		l.Sysctls, err = ns.sysctls(l)
+	}
+	return l.Snapshot, err
 }
 
 // LookAgain reads all of that but sysctls.

@@ -55,15 +55,18 @@ type sysctlFile struct {
 	place place
 }
 
-// beginSysctls reads the device's sysctls that can be written, as its link tells them or
-// from their files. wait waits for them.
-func (ns *Namespace) beginSysctls(l link) (wait func() (map[string]string, error)) {
+// sysctls reads the device's sysctls that can be written, as netlink tells them or
+// from their files.
+func (ns *Namespace) sysctls(l link) (values map[string]string, err error) {
 	const most = 150
-	values := make(map[string]string, most)
+	values = make(map[string]string, most)
 	if !hasSysctls(l.Name) {
-		return func() (map[string]string, error) { return values, nil }
+		return values, nil
 	}
-	done := ns.begin(func() error {
+	if l.conf.neighbors, err = ns.neighborConf(l.Identity.Index); err != nil {
+		return nil, err
+	}
+	err = ns.do(func() error {
 		for _, folder := range sysctlFolders() {
 			if err := ns.readSysctls(values, folder, l); err != nil {
 				return err
@@ -71,12 +74,7 @@ func (ns *Namespace) beginSysctls(l link) (wait func() (map[string]string, error
 		}
 		return nil
 	})
-	return func() (map[string]string, error) {
-		if err := done(); err != nil {
-			return nil, err
-		}
-		return ns.sysctlFiles.share(values), nil
-	}
+	return ns.sysctlFiles.share(values), err
 }
 
 // hasSysctls reports whether the folder of that name is the device's: these
@@ -84,26 +82,28 @@ func (ns *Namespace) beginSysctls(l link) (wait func() (map[string]string, error
 func hasSysctls(device string) bool { return device != "all" && device != "default" }
 
 // readSysctls reads the sysctls of one folder, which is not there where the
-// protocol is not.
+// protocol is not. Where netlink tells all of them, it is not opened.
 func (ns *Namespace) readSysctls(values map[string]string, folder string, l link) error {
-	fd, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	files, known := ns.sysctlFiles.of(folder)
+	if files = l.conf.tell(values, files); known && len(files) == 0 {
+		return nil
+	}
+	dir, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if is(err, unix.ENOENT) {
 		return nil
 	}
 	if err != nil {
 		return fmt.Errorf("sysctls: %w", err)
 	}
-	dir := os.NewFile(uintptr(fd), folder)
-	defer dir.Close()
-	files, err := ns.sysctlFiles.of(folder, fd)
-	if err != nil {
-		return fmt.Errorf("sysctls: %w", err)
+	defer os.NewFile(uintptr(dir), folder).Close()
+	if !known {
+		if files, err = ns.sysctlFiles.list(folder, dir); err != nil {
+			return fmt.Errorf("sysctls: %w", err)
+		}
+		files = l.conf.tell(values, files)
 	}
 	for _, file := range files {
-		value, ok := l.conf.value(file.place)
-		if !ok {
-			value, ok, err = readSysctl(fd, path.Base(file.name))
-		}
+		value, ok, err := readSysctl(dir, path.Base(file.name))
 		if err != nil {
 			return fmt.Errorf("sysctl %s of %s: %w", file.name, l.Name, err)
 		}
@@ -114,23 +114,40 @@ func (ns *Namespace) readSysctls(values map[string]string, folder string, l link
 	return nil
 }
 
-// of lists the folder, or remembers it.
-func (s *sysctlFiles) of(folder string, dir int) ([]sysctlFile, error) {
+// tell takes over what is told of the sysctls, and returns those that only files tell.
+func (c conf) tell(values map[string]string, all []sysctlFile) (files []sysctlFile) {
+	for _, file := range all {
+		if value, ok := c.value(file.place); ok {
+			values[file.name] = value
+		} else {
+			files = append(files, file)
+		}
+	}
+	return files
+}
+
+// of remembers what the folder has.
+func (s *sysctlFiles) of(folder string) (files []sysctlFile, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if files, ok := s.known[folder]; ok {
-		return files, nil
-	}
-	list, err := os.ReadDir(fmt.Sprintf("/proc/thread-self/fd/%d", dir))
+	files, known = s.known[folder]
+	return files, known
+}
+
+// list lists the folder.
+func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/thread-self/fd/%d", dir))
 	if err != nil {
 		return nil, err
 	}
 	files := []sysctlFile{}
-	for _, f := range list {
+	for _, f := range entries {
 		if name := f.Name(); !skippedSysctl(name) && writable(dir, name) {
 			files = append(files, sysctlFile{folder + "/" + name, placeOf(folder, name)})
 		}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.known == nil {
 		s.known = map[string][]sysctlFile{}
 	}

@@ -3,7 +3,7 @@ package kernel
 import (
 	"errors"
 	"fmt"
-	"slices"
+	"os"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -11,182 +11,87 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Stacked finds the devices built on one of another namespace. Of a device that
-// is built on another, IFLA_LINK is the other's ifindex, and IFLA_LINK_NETNSID
-// the id of its namespace; the kernel tells that id as the asking socket's
-// namespace knows it, also in a dump of a third one (rtnl_fill_link_netnsid).
-func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Upper, error) {
-	b, ok := below.(*Namespace)
-	if !ok {
-		return nil, fmt.Errorf("look on a device in a %T: not a namespace of this kernel", below)
-	}
-	id, err := ns.idOf(int(b.file))
-	if err != nil {
-		return nil, err
-	}
-	if err := ns.settle(); err != nil {
-		return nil, err
-	}
-	// A device that is moved on meanwhile is met here, before the namespaces are
-	// listed that it can have gone to, or there; one that is moved back, at the end.
-	found, err := ns.stackedIn(netmove.Here, index)
-	if err != nil {
-		return nil, err
-	}
-	where, err := ns.nested(id)
-	if err != nil {
-		return nil, err
-	}
-	if len(where) > 0 {
-		where = append(where, netmove.Here)
-	}
-	for _, nsid := range where {
-		more, err := ns.stackedIn(nsid, index)
-		if err != nil {
-			return nil, err
+// Uppers reads the devices of the namespace that are built on the given one,
+// but not its master.
+func (ns *Namespace) Uppers(dev netmove.Snapshot) (list []netmove.Snapshot, err error) {
+	l := link{Snapshot: dev}
+	err = undisturbed(func() error {
+		list, err = ns.uppersNow(l)
+		if errors.Is(err, errRaced) { // renamed since
+			var lerr error
+			if l, lerr = ns.linkByIndex(dev.Identity.Index); lerr != nil {
+				return lerr
+			}
 		}
-		found = append(found, more...)
-	}
-	if len(found) > 0 && id == unix.NETNSA_NSID_NOT_ASSIGNED {
-		// The dump has given it one, if it has told of a device on one of below's.
-		if id, err = ns.idOf(int(b.file)); id == unix.NETNSA_NSID_NOT_ASSIGNED || err != nil {
-			return nil, err
-		}
-	}
-	// Ends of pairs say the same of their other end, and are not built on it.
-	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id || isPair(u.Identity.Kind) })
-	return ns.describe(found, id)
+		return err
+	})
+	return list, err
 }
 
-// settle waits for the end of moves that are under way. A device that moves is in
-// no namespace's list for some 15 ms, and a dump does not wait for that as it
-// takes no RTNL since Linux 6.10 (RTNL_FLAG_DUMP_UNLOCKED). A request that changes
-// nothing does.
-func (ns *Namespace) settle() error {
-	if err := ns.newLink(ifInfo(netmove.LoopbackIndex)); err != nil {
-		return fmt.Errorf("wait for moves of others: %w", err)
-	}
-	return nil
-}
-
-// upper is a device that was found by number.
-type upper struct {
-	link
-	nsid int
-}
-
-// nested lists the namespaces that this one knows, but itself and that one.
-func (ns *Namespace) nested(below int) ([]int, error) {
-	ids, err := ns.known()
+func (ns *Namespace) uppersNow(l link) ([]netmove.Snapshot, error) {
+	dir, err := ns.identifyIn(&l)
 	if err != nil {
 		return nil, err
 	}
-	ids = slices.DeleteFunc(ids, func(id int) bool { return id == below })
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	self, err := ns.idOf(int(ns.file))
-	return slices.DeleteFunc(ids, func(id int) bool { return id == self }), err
+	defer dir.Close()
+	return ns.uppersOf(l, dir)
 }
 
-// stackedIn reads the devices of a namespace that stand on one of another
-// namespace with that ifindex. A namespace that has died has none.
-func (ns *Namespace) stackedIn(nsid, index int) ([]upper, error) {
-	msgs, err := ns.dump(func() *nl.NetlinkRequest {
-		req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-		req.AddData(&nl.IfInfomsg{})
-		req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(rtextFilterSkipStats)))
-		addTarget(req, nsid)
-		return req
-	}, unix.RTM_NEWLINK)
-	if nsid != netmove.Here && is(err, unix.EINVAL) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("devices of the namespace with id %d: %w", nsid, err)
-	}
-	var list []upper
-	for _, msg := range msgs {
-		l, err := parseLink(msg)
-		if err != nil {
-			return nil, err
-		}
-		if l.lower == index && l.lowerForeign {
-			list = append(list, upper{l, nsid})
-		}
-	}
-	return list, nil
-}
-
-// addTarget makes a request one about the namespace with that id.
-func addTarget(req *nl.NetlinkRequest, nsid int) {
-	if nsid != netmove.Here {
-		req.AddData(nl.NewRtAttr(unix.IFLA_TARGET_NETNSID, nl.Uint32Attr(uint32(nsid))))
-	}
-}
-
-// describe tells of each device whose it may be. There is next to never one.
-func (ns *Namespace) describe(found []upper, below int) ([]netmove.Upper, error) {
-	if len(found) == 0 {
-		return nil, nil
-	}
-	shared, err := ns.knownTo(below)
+// uppersOf does for a device whose folder in sysfs is open.
+func (ns *Namespace) uppersOf(l link, dir *os.File) ([]netmove.Snapshot, error) {
+	names, err := uppers(dir)
 	if err != nil {
 		return nil, err
 	}
-	birth, err := ns.birth()
-	if err != nil {
-		return nil, err
-	}
-	var list []netmove.Upper
-	for _, u := range found {
-		err := ns.identifyUpper(&u)
+	var list []netmove.Snapshot
+	for _, name := range names {
+		upper, err := ns.Link(name)
 		if errors.Is(err, netmove.ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("device %q: %w", u.Name, err)
+			return nil, err
 		}
-		list = append(list, netmove.Upper{
-			Snapshot: u.Snapshot, Nsid: u.nsid,
-			Elder:  u.Identity.Inode != 0 && u.Identity.Inode < birth,
-			Shared: u.nsid != netmove.Here && slices.Contains(shared, u.nsid),
-		})
+		if upper.Identity.Index != l.Master.Index {
+			list = append(list, upper)
+		}
 	}
 	return list, nil
 }
 
-// birth is the inode of the namespace's lo, its first device, which cannot go.
-// Inodes of sysfs only grow (__kernfs_new_node), so that what has a smaller one
-// is older than the namespace.
-func (ns *Namespace) birth() (uint64, error) {
-	id, err := ns.identityOf(netmove.LoopbackIndex)
-	return id.Inode, err
+// uppersWithState reads the devices that are built on one, and on those, with
+// what they lose when that goes down.
+func (ns *Namespace) uppersWithState(l link, dir *os.File) ([]netmove.Snapshot, error) {
+	list, err := ns.uppersOf(l, dir)
+	if err != nil {
+		return nil, err
+	}
+	for i, u := range list {
+		if list[i], err = ns.upperWithState(u); err != nil {
+			return nil, fmt.Errorf("%q, which is built on it: %w", u.Name, err)
+		}
+	}
+	return list, nil
 }
 
-// identifyUpper fills in the identity, if there is a way into the device's
-// namespace.
-func (ns *Namespace) identifyUpper(u *upper) (err error) {
-	if u.nsid == netmove.Here {
-		u.Identity, err = ns.identityOf(u.Identity.Index)
-		return err
+func (ns *Namespace) upperWithState(u netmove.Snapshot) (netmove.Snapshot, error) {
+	l := link{Snapshot: u}
+	dir, err := ns.identifyIn(&l)
+	if err != nil {
+		return u, err
 	}
-	inside, err := ns.enter(u.nsid)
-	if inside == nil || err != nil {
-		return err
+	defer dir.Close()
+	if u, err = ns.withTables(&l); err != nil {
+		return u, err
 	}
-	u.Identity, err = inside.identityOf(u.Identity.Index)
-	return errors.Join(err, inside.Close())
+	u.Uppers, err = ns.uppersWithState(l, dir)
+	return u, err
 }
 
-// Unstack deletes a device that Stacked has found.
-func (ns *Namespace) Unstack(u netmove.Upper) error {
+// Delete deletes a device.
+func (ns *Namespace) Delete(index int) error {
 	req := nl.NewNetlinkRequest(unix.RTM_DELLINK, unix.NLM_F_ACK)
-	req.AddData(ifInfo(u.Identity.Index))
-	addTarget(req, u.Nsid)
+	req.AddData(ifInfo(index))
 	_, err := ns.exchange(req, 0)
-	if u.Nsid != netmove.Here && is(err, unix.EINVAL) {
-		return fmt.Errorf("its namespace: %w: %w", netmove.ErrNotFound, err)
-	}
 	return classify(err)
 }

@@ -163,6 +163,13 @@ func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, err
 	return ns.Locate(id, index)
 }
 
+// LookArrived is Locate, which tells what a move has left.
+func (ns *Namespace) LookArrived(id netmove.Identity, index int) (netmove.Snapshot, error) {
+	s, err := ns.Locate(id, index)
+	s.Addresses, s.Entries = nil, nil
+	return s, err
+}
+
 // NameTaken looks among names and altnames.
 func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	err = ns.world.do(func() error {

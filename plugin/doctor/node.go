@@ -47,7 +47,7 @@ func (n Node) kernel(f *notes) {
 		return
 	}
 	linux := "Linux " + strings.TrimSpace(string(release))
-	ns, err := kernel.Linux{}.Open("/proc/self/ns/net")
+	ns, err := kernel.Linux{}.OpenOwn()
 	if err == nil {
 		err = ns.Close()
 	}
