@@ -3,7 +3,8 @@
 // It is the only package of the program that talks to the kernel about
 // network devices. A namespace is a handle with a netlink socket that was
 // opened inside it; no request depends on the namespace a thread happens to
-// be in. Linux 5.14 is the oldest that will do (SO_NETNS_COOKIE).
+// be in. For what does, such as files of sysctls, a thread goes there and comes
+// back (Namespace.do). Linux 5.14 is the oldest that will do (SO_NETNS_COOKIE).
 package kernel
 
 import (
