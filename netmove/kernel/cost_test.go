@@ -22,7 +22,7 @@ import (
 // Whoever needs one more writes it here, and why in the commit.
 const (
 	attachRequests = 24 // of a veth with one address of either family
-	returnRequests = 50
+	returnRequests = 51
 )
 
 // costly makes a host with a veth that has that many addresses of either family, and that

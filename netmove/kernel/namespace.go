@@ -174,7 +174,7 @@ func (ns *Namespace) do(f func() error) error {
 // visit calls f in the namespace, to which the thread goes, and comes back. If it cannot, all
 // that would run on it later would be where it must not be, and there is no process better
 // than that one.
-func (ns *Namespace) visit(f func() error) error {
+func (ns *Namespace) visit(f func() error) (err error) {
 	home, err := netns.GetFromPath(ownPath)
 	if err != nil {
 		return fmt.Errorf("own network namespace: %w", err)
@@ -182,11 +182,14 @@ func (ns *Namespace) visit(f func() error) error {
 	if err := netns.Set(ns.file); err != nil {
 		return errors.Join(fmt.Errorf("setns: %w", err), home.Close())
 	}
-	err = f()
-	if back := netns.Set(home); back != nil {
-		panic(fmt.Sprintf("a thread cannot come back from a network namespace: %v", back))
-	}
-	return errors.Join(err, home.Close())
+	defer func() { // also when f panics, which somebody may recover from
+		if back := netns.Set(home); back != nil {
+			fmt.Fprintf(os.Stderr, "a thread cannot come back from a network namespace: %v\n", back)
+			os.Exit(1)
+		}
+		err = errors.Join(err, home.Close())
+	}()
+	return f()
 }
 
 // Cookie is the namespace's SO_NETNS_COOKIE.
