@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"errors"
+	"fmt"
 	"os"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -70,7 +71,20 @@ func (ns *Namespace) look(id netmove.Identity, index int, more func(*link) error
 	if err = more(&l); err == nil {
 		l.Sysctls, err = ns.sysctls(l)
 	}
-	return l.Snapshot, err
+	return l.Snapshot, ns.notGone(l, err)
+}
+
+// notGone takes the meaning of a device that is not there from an error about a part of one
+// that is: drivers answer ENODEV about settings while they are down or in a reset, and a device
+// that counts as gone is given up.
+func (ns *Namespace) notGone(l link, err error) error {
+	if !errors.Is(err, netmove.ErrNotFound) {
+		return err
+	}
+	if _, lerr := ns.Locate(l.Identity, l.Identity.Index); lerr != nil {
+		return lerr
+	}
+	return fmt.Errorf("device %q: %v", l.Name, err) //nolint:errorlint // its meaning is what must not be told
 }
 
 // LookAgain reads all of that but sysctls.
@@ -80,11 +94,12 @@ func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
 		l, err = ns.locate(dev.Identity, dev.Identity.Index)
 		return err
 	})
-	if err == nil {
-		err = ns.settings(&l)
+	if err != nil {
+		return netmove.Snapshot{}, err
 	}
+	err = ns.settings(&l)
 	l.Sysctls = dev.Sysctls
-	return l.Snapshot, err
+	return l.Snapshot, ns.notGone(l, err)
 }
 
 // settings reads of a device what RTM_GETLINK does not tell, but sysctls.
