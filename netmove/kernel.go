@@ -123,16 +123,18 @@ type Namespace interface {
 	Addresses(index int) ([]Address, error)
 
 	// Look is Locate, and reads what that does not: addresses, options of ethtool,
-	// sysctls, and entries of tables in the order in which they can be put back.
+	// sysctls, and entries of tables in the order in which they can be put back. Of a device
+	// that is down, options that the driver does not tell then are left out. Error: ErrNotFound,
+	// for a device that is not there and for nothing else.
 	Look(id Identity, index int) (Snapshot, error)
 
 	// LookArrived is Look at a device that a move has just brought. The kernel takes addresses
 	// and entries of tables from one that leaves (__dev_change_net_namespace tells of it as of
-	// one that ends), so these are not read.
+	// one that ends), so these are not read. Errors are those of Look.
 	LookArrived(id Identity, index int) (Snapshot, error)
 
-	// LookAgain is Look at a device, which takes over the sysctls of a look before: they
-	// are files, and reading them costs as much as all the rest.
+	// LookAgain is Look at a device, which takes over the sysctls of a look before: reading
+	// them costs as much as half of the rest.
 	LookAgain(dev Snapshot) (Snapshot, error)
 
 	// Groups reads the multicast addresses that the device listens to, as entries
@@ -167,7 +169,7 @@ type Namespace interface {
 
 	// Uppers reads the devices of the namespace that are built on the device,
 	// but not its master, without addresses and role.
-	Uppers(dev Snapshot) ([]Snapshot, error)
+	Uppers(index int) ([]Snapshot, error)
 
 	// Delete deletes a device. Error: ErrNotFound.
 	Delete(index int) error

@@ -288,6 +288,37 @@ func TestReturnFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// A request that says wrongly that there is no such thing, as drivers do of settings, makes no
+// device an impostor and sends none into the pod.
+func TestReturnToldOfNothing(t *testing.T) {
+	for n := 1; ; n++ {
+		f := newFixture()
+		before := f.String()
+		plan := f.mustPlan(t, threeRequests()...)
+		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+			t.Fatal(err)
+		}
+		moves := 0
+		f.mover.Moved = func(time.Duration) { moves++ }
+		f.Fail(n, netmovetest.Absent)
+		var err error
+		for i := range plan {
+			err = errors.Join(err, f.mover.Return(f.pod, &plan[i]))
+		}
+		if f.Calls() < n {
+			break
+		}
+		f.Fail(0, netmovetest.Never)
+		if moves > len(plan) {
+			t.Errorf("step %d: %d moves of %d devices: %v", n, moves, len(plan), err)
+		}
+		f.returnAll(t, plan)
+		if diff := cmp.Diff(before, f.String()); diff != "" {
+			t.Errorf("step %d: the world differs (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
 // The context ends before every step of an attach in turn.
 func TestAttachOutOfTime(t *testing.T) {
 	f := newFixture()

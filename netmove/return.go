@@ -125,20 +125,21 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 // arrived looks at the device that has come home, if it is ours. One that a
 // process with a socket in the pod put in its place goes back there.
 func (m *Mover) arrived(pod Namespace, before Snapshot) (Snapshot, error) {
-	// Whether it is ours is asked by itself: a driver may answer ENODEV about a setting.
-	if _, err := m.Host.Locate(before.Identity, before.Identity.Index); err == nil {
-		return m.Host.LookArrived(before.Identity, before.Identity.Index)
-	} else if !errors.Is(err, ErrNotFound) {
-		return Snapshot{}, err
+	dev, err := m.Host.LookArrived(before.Identity, before.Identity.Index)
+	if !errors.Is(err, ErrNotFound) {
+		return dev, err
 	}
-	other, err := m.Host.Link(before.Name)
-	if err != nil {
-		return Snapshot{}, err
+	other, lerr := m.Host.Link(before.Name)
+	if lerr != nil {
+		return dev, lerr
+	}
+	if other.Identity.Same(before.Identity) {
+		return dev, err // it was not there a moment ago
 	}
 	if err := m.Host.Move(other.Identity.Index, pod, anyName, 0); err != nil {
-		return Snapshot{}, fmt.Errorf("send back a device that came in place of %q: %w", before.Name, err)
+		return dev, fmt.Errorf("send back a device that came in place of %q: %w", before.Name, err)
 	}
-	return Snapshot{}, errImpostor
+	return dev, errImpostor
 }
 
 // anyName lets the kernel choose a free name, for a device that is in the way.

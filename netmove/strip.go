@@ -15,7 +15,7 @@ var ErrTainted = errors.New("something of the pod's is still on the device")
 // home. What was on the device before the attach is the host's, and may be in
 // the pod because that was given it, too.
 func strip(pod Namespace, dev, before Snapshot) error {
-	uppers, err := pod.Uppers(dev)
+	uppers, err := pod.Uppers(dev.Identity.Index)
 	if err != nil {
 		return fmt.Errorf("look for devices on it: %w", err)
 	}

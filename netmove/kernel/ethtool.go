@@ -90,15 +90,21 @@ const featuresOption = "features"
 
 // ethtool is what is known of the family.
 type ethtool struct {
-	once    sync.Once
-	id      int // 0 on Linux without CONFIG_ETHTOOL_NETLINK
-	err     error
+	mu      sync.Mutex
+	known   bool
+	id      int      // 0 on Linux without CONFIG_ETHTOOL_NETLINK
 	lacking sync.Map // what kinds of device do not have
 }
 
 func (e *ethtool) family(ns *Namespace) (int, error) {
-	e.once.Do(func() { e.id, e.err = ns.family(unix.ETHTOOL_GENL_NAME) })
-	return e.id, e.err
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.known {
+		return e.id, nil
+	}
+	id, err := ns.family(unix.ETHTOOL_GENL_NAME)
+	e.id, e.known = id, err == nil
+	return e.id, err
 }
 
 // ethtoolOptions reads the options that are ethtool's. Each message takes the
@@ -120,7 +126,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 			continue
 		}
 		if err != nil {
-			return nil, err
+			return l.Options, err
 		}
 		if g.name == linkModes {
 			msg.drop(negotiated(msg)...)

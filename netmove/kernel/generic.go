@@ -16,27 +16,30 @@ const sizeofGenlmsghdr = 4
 // generic is a socket of generic netlink. It is opened when it is needed: most pods'
 // namespaces are not asked for anything by it.
 type generic struct {
-	once sync.Once
+	mu   sync.Mutex
 	sock *socket
-	err  error
 }
 
 func (ns *Namespace) genericSocket() (*socket, error) {
 	g := &ns.generic
-	g.once.Do(func() {
-		g.err = ns.do(func() error {
-			sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
-			if err != nil {
-				return fmt.Errorf("generic netlink socket: %w", err)
-			}
-			g.sock = newSocket(sock)
-			if err := sock.SetExtAck(true); err != nil {
-				return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
-			}
-			return nil
-		})
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.sock != nil {
+		return g.sock, nil
+	}
+	err := ns.do(func() error {
+		sock, err := nl.GetNetlinkSocketAt(netns.None(), netns.None(), unix.NETLINK_GENERIC)
+		if err != nil {
+			return fmt.Errorf("generic netlink socket: %w", err)
+		}
+		if err := sock.SetExtAck(true); err != nil {
+			sock.Close()
+			return fmt.Errorf("NETLINK_EXT_ACK: %w", err)
+		}
+		g.sock = newSocket(sock)
+		return nil
 	})
-	return g.sock, g.err
+	return g.sock, err
 }
 
 // exchangeGeneric sends one request of generic netlink.

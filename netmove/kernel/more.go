@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -33,18 +34,16 @@ func sourceOf(name string) (s source, ok bool) {
 }
 
 // moreOptions are the device's options with what the sources have, which may have been
-// read before.
+// read before. With an error come those that could be read.
 func (ns *Namespace) moreOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
 	list := slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool {
 		_, more := sourceOf(o.Name)
 		return more
 	})
+	var errs []error
 	for _, s := range sources() {
 		options, err := s.read(ns, dev)
-		if err != nil {
-			return list, err
-		}
-		list = append(list, options...)
+		list, errs = append(list, options...), append(errs, err)
 	}
-	return list, nil
+	return list, errors.Join(errs...)
 }

@@ -60,8 +60,9 @@ func (c neighborConf) value(p place) (value string, ok bool) {
 }
 
 // timeValue is a number of milliseconds in that unit. The kernel tells them modulo 2^32
-// (jiffies_to_msecs), which a time in seconds can exceed, and negative ones as such. Neither
-// is then a multiple of the unit, since 2^32 is none of ten: only its file tells it.
+// (jiffies_to_msecs), which a time in seconds can exceed, and negative ones as such. What is
+// written to a sysctl is then no multiple of the unit, since up to four times 2^32 is none of
+// ten: only its file tells it. (Not so at HZ=100 for less than minus 198 days in ticks.)
 func timeValue(ms uint64, unit int) (value string, ok bool) {
 	ok = ms%uint64(unit) == 0 && (unit > 1 || ms <= math.MaxInt32)
 	return strconv.FormatUint(ms/uint64(unit), 10), ok

@@ -15,7 +15,7 @@ func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
 		return netmove.Snapshot{}, err
 	}
 	err = ns.snapshot(&l)
-	return l.Snapshot, err
+	return l.Snapshot, ns.notGone(l, err)
 }
 
 func (ns *Namespace) snapshot(l *link) error {
@@ -47,19 +47,32 @@ func (ns *Namespace) snapshot(l *link) error {
 // Look finds the device with that identity, and reads all of it but its uppers, programs
 // and role.
 func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	return ns.look(id, index, ns.settings)
+	return ns.look(id, index, func(l *link) (err error) {
+		if l.Snapshot, err = ns.withTables(l); err != nil {
+			return err
+		}
+		return ns.lookAround(l)
+	})
 }
 
 // LookArrived reads all of that but addresses and entries.
 func (ns *Namespace) LookArrived(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	return ns.look(id, index, func(l *link) (err error) {
-		l.Options, err = ns.moreOptions(l.Snapshot)
-		return err
+	return ns.look(id, index, ns.lookAround)
+}
+
+// LookAgain reads all of that but sysctls.
+func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
+	return ns.look(dev.Identity, dev.Identity.Index, func(l *link) (err error) {
+		l.Sysctls = dev.Sysctls
+		if l.Snapshot, err = ns.withTables(l); err != nil {
+			return err
+		}
+		return ns.optionsAtHome(l)
 	})
 }
 
-// look finds the device, and reads its sysctls, and what else that function does.
-func (ns *Namespace) look(id netmove.Identity, index int, more func(*link) error) (netmove.Snapshot, error) {
+// look finds the device, and reads of it what the function does.
+func (ns *Namespace) look(id netmove.Identity, index int, read func(*link) error) (netmove.Snapshot, error) {
 	var l link
 	err := undisturbed(func() (err error) {
 		l, err = ns.locate(id, index)
@@ -68,15 +81,32 @@ func (ns *Namespace) look(id netmove.Identity, index int, more func(*link) error
 	if err != nil {
 		return netmove.Snapshot{}, err
 	}
-	if err = more(&l); err == nil {
-		l.Sysctls, err = ns.sysctls(l)
-	}
+	err = read(&l)
 	return l.Snapshot, ns.notGone(l, err)
 }
 
+// lookAround reads what is no entry of a table.
+func (ns *Namespace) lookAround(l *link) (err error) {
+	if err = ns.optionsAtHome(l); err == nil {
+		l.Sysctls, err = ns.sysctls(*l)
+	}
+	return err
+}
+
+// optionsAtHome reads the options of a device that is home. Some drivers do not tell theirs
+// while it is down (ENODEV of phy_ethtool_get_link_ksettings, EINVAL, ENETDOWN), and it is
+// down until it is restored: what they do not tell is put back.
+func (ns *Namespace) optionsAtHome(l *link) (err error) {
+	l.Options, err = ns.moreOptions(l.Snapshot)
+	if !l.Flags.Up {
+		return nil
+	}
+	return err
+}
+
 // notGone takes the meaning of a device that is not there from an error about a part of one
-// that is: drivers answer ENODEV about settings while they are down or in a reset, and a device
-// that counts as gone is given up.
+// that is: drivers answer ENODEV about settings in a reset, and a device that counts as gone
+// is given up.
 func (ns *Namespace) notGone(l link, err error) error {
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return err
@@ -85,21 +115,6 @@ func (ns *Namespace) notGone(l link, err error) error {
 		return lerr
 	}
 	return fmt.Errorf("device %q: %v", l.Name, err) //nolint:errorlint // its meaning is what must not be told
-}
-
-// LookAgain reads all of that but sysctls.
-func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
-	var l link
-	err := undisturbed(func() (err error) {
-		l, err = ns.locate(dev.Identity, dev.Identity.Index)
-		return err
-	})
-	if err != nil {
-		return netmove.Snapshot{}, err
-	}
-	err = ns.settings(&l)
-	l.Sysctls = dev.Sysctls
-	return l.Snapshot, ns.notGone(l, err)
 }
 
 // settings reads of a device what RTM_GETLINK does not tell, but sysctls.

@@ -137,12 +137,23 @@ func (s *sysctlFiles) of(folder string) (files []sysctlFile, known bool) {
 // list lists the folder.
 func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/thread-self/fd/%d", dir))
+	if is(err, unix.ENOENT) {
+		return nil, errRaced
+	}
 	if err != nil {
 		return nil, err
 	}
 	files := []sysctlFile{}
 	for _, f := range entries {
-		if name := f.Name(); !skippedSysctl(name) && writable(dir, name) {
+		name := f.Name()
+		if skippedSysctl(name) {
+			continue
+		}
+		can, err := writable(dir, name)
+		if err != nil {
+			return nil, err
+		}
+		if can {
 			files = append(files, sysctlFile{folder + "/" + name, placeOf(folder, name)})
 		}
 	}
@@ -155,12 +166,19 @@ func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
 	return files, nil
 }
 
-func writable(dir int, file string) bool {
+// writable reports whether the sysctl can be written. That is remembered, so a file that has
+// gone with its device's name is no answer.
+func writable(dir int, file string) (bool, error) {
 	fd, err := unix.Openat(dir, file, unix.O_RDWR|unix.O_CLOEXEC, 0)
-	if err == nil {
-		err = unix.Close(fd)
+	switch {
+	case err == nil:
+		return true, unix.Close(fd)
+	case is(err, unix.EACCES, unix.EPERM, unix.EROFS):
+		return false, nil
+	case is(err, unix.ENOENT):
+		return false, errRaced
 	}
-	return err == nil
+	return false, err
 }
 
 // readSysctl reads one. Those that have no value (EIO of stable_secret) cannot be put

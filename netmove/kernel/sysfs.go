@@ -19,22 +19,23 @@ import (
 // mounted on /sys in the plugin's container does not matter. It is opened when it is
 // needed: a pod's when the first device is looked for there.
 type sysfs struct {
-	once sync.Once
+	mu   sync.Mutex
 	root *os.File
-	err  error
 	do   func(func() error) error // calls on a thread in the namespace
 }
 
-// open opens it, once.
+// open opens it, if it is not open yet.
 func (s *sysfs) open() (root int, err error) {
-	s.once.Do(func() {
-		s.err = s.do(func() (err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root == nil {
+		err = s.do(func() (err error) {
 			s.root, err = openSysfs()
 			return err
 		})
-	})
-	if s.err != nil {
-		return -1, s.err
+	}
+	if err != nil {
+		return -1, err
 	}
 	return int(s.root.Fd()), nil
 }

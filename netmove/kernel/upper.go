@@ -13,15 +13,11 @@ import (
 
 // Uppers reads the devices of the namespace that are built on the given one,
 // but not its master.
-func (ns *Namespace) Uppers(dev netmove.Snapshot) (list []netmove.Snapshot, err error) {
-	l := link{Snapshot: dev}
+func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
 	err = undisturbed(func() error {
-		list, err = ns.uppersNow(l)
-		if errors.Is(err, errRaced) { // renamed since
-			var lerr error
-			if l, lerr = ns.linkByIndex(dev.Identity.Index); lerr != nil {
-				return lerr
-			}
+		l, err := ns.linkByIndex(index)
+		if err == nil {
+			list, err = ns.uppersNow(l)
 		}
 		return err
 	})

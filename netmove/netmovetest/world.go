@@ -31,6 +31,7 @@ const (
 	Never When = iota
 	Before
 	After
+	Absent // before, with the answer that there is no such thing
 
 	crash // ends the process, so to say
 )
@@ -130,6 +131,9 @@ func (w *World) do(f func() error) error {
 	}
 	if fails && w.when == Before {
 		return ErrInjected
+	}
+	if fails && w.when == Absent {
+		return fmt.Errorf("%w: %w", ErrInjected, netmove.ErrNotFound)
 	}
 	err := f()
 	if fails && w.when == After {
