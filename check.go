@@ -17,7 +17,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
-	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 func checkCommand(c *common) *cobra.Command {
@@ -106,9 +106,9 @@ func (c *check) checkPod(mover *netmove.Mover, file string, p pod) bool {
 		return true
 	}
 	if p.spec().HostNetwork {
-		return refuse(plugin.ErrHostNetwork)
+		return refuse(sandbox.ErrHostNetwork)
 	}
-	d, err := plugin.Decide(mover, c.journal, c.config, config.Pod{Namespace: p.namespace(), Name: p.name(), RuntimeHandler: p.spec().RuntimeClassName}, requests)
+	d, err := sandbox.Decide(mover, c.journal, c.config, config.Pod{Namespace: p.namespace(), Name: p.name(), RuntimeHandler: p.spec().RuntimeClassName}, requests)
 	if err != nil {
 		return refuse(err)
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/plugin"
 	"github.com/nri-netdev/nri-netdev/plugin/doctor"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 type doctorOptions struct {
@@ -99,17 +100,17 @@ func (o *doctorOptions) attachments(ctx context.Context) (f doctor.Findings) {
 	f = append(f, o.running(s))
 	for _, a := range s.Attachments {
 		switch a.State {
-		case plugin.StateAttached:
+		case sandbox.StateAttached:
 			continue
-		case plugin.StateAttaching, plugin.StateReturning:
+		case sandbox.StateAttaching, sandbox.StateReturning:
 			if time.Since(a.Since) < time.Minute && a.Problem == "" {
 				continue
 			}
 		}
-		advice := map[plugin.State]string{
-			plugin.StateMisnamed:    "free its name: it gets that within a second",
-			plugin.StateQuarantined: "look at it, then nri-netdev return " + a.Device,
-			plugin.StateLost:        "nri-netdev return " + a.Device + " ends the record, once you know",
+		advice := map[sandbox.State]string{
+			sandbox.StateMisnamed:    "free its name: it gets that within a second",
+			sandbox.StateQuarantined: "look at it, then nri-netdev return " + a.Device,
+			sandbox.StateLost:        "nri-netdev return " + a.Device + " ends the record, once you know",
 		}[a.State]
 		f = append(f, doctor.Finding{Check: "device " + a.Device, Level: doctor.Warn, Text: fmt.Sprintf("%s: %s", a.State, a.Problem), Advice: advice})
 	}

@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 func moveCommand(c *common) *cobra.Command {
-	m := plugin.Move{}
+	m := sandbox.Move{}
 	cmd := operatorCommand(c, &cobra.Command{
 		Use:   "move DEVICE --netns PATH",
 		Short: "move a device into a network namespace by hand",
@@ -36,7 +36,7 @@ stays there until it is returned by hand ("nri-netdev return DEVICE").`,
 	return cmd
 }
 
-func (o *operator) move(ctx context.Context, m plugin.Move, out io.Writer) error {
+func (o *operator) move(ctx context.Context, m sandbox.Move, out io.Writer) error {
 	// Opened here: it is what the path means to who asks.
 	netns, err := os.Open(m.Netns)
 	if err != nil {
@@ -49,8 +49,8 @@ func (o *operator) move(ctx context.Context, m plugin.Move, out io.Writer) error
 	var moved string
 	err = o.do(ctx,
 		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "move", m, &moved, netns) },
-		func(p *plugin.Plugin) (err error) {
-			moved, err = p.Move(ctx, m, fmt.Sprintf("/proc/self/fd/%d", netns.Fd()))
+		func(t *sandbox.Table) (err error) {
+			moved, err = t.Move(ctx, m, fmt.Sprintf("/proc/self/fd/%d", netns.Fd()))
 			return err
 		})
 	if err != nil {

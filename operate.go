@@ -21,6 +21,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // operator does by hand what the plugin does for pods: through the plugin if one
@@ -46,7 +47,7 @@ func operatorCommand(c *common, cmd *cobra.Command, run func(ctx context.Context
 
 // do asks the running plugin, by remote, or becomes the one writer for local. A
 // plugin that starts or ends meanwhile is waited for.
-func (o *operator) do(ctx context.Context, remote func(*http.Client) error, local func(*plugin.Plugin) error) error {
+func (o *operator) do(ctx context.Context, remote func(*http.Client) error, local func(*sandbox.Table) error) error {
 	const patience, pause = 5 * time.Second, 50 * time.Millisecond
 	for began := time.Now(); ; {
 		err := remote(controlClient(o.stateDir))
@@ -70,7 +71,7 @@ func (o *operator) do(ctx context.Context, remote func(*http.Client) error, loca
 }
 
 // alone works with the journal while no plugin does.
-func (o *operator) alone(work func(*plugin.Plugin) error) (err error) {
+func (o *operator) alone(work func(*sandbox.Table) error) (err error) {
 	c, err := loadConfig(o.log, o.config)
 	if err != nil {
 		return err
@@ -89,9 +90,9 @@ func (o *operator) alone(work func(*plugin.Plugin) error) (err error) {
 		return err
 	}
 	mover := &netmove.Mover{Kernel: k, Host: host, Log: o.log}
-	p := plugin.New(mover, j, o.stateDir, c, o.log)
-	p.Recover() // what an earlier process left half done
-	return work(p)
+	t := sandbox.New(mover, j, o.stateDir, c, nil, o.log)
+	t.Recover() // what an earlier process left half done
+	return work(t)
 }
 
 // controlClient speaks to the running plugin.

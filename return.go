@@ -10,11 +10,11 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 func returnCommand(c *common) *cobra.Command {
-	s := plugin.Selection{}
+	s := sandbox.Selection{}
 	cmd := operatorCommand(c, &cobra.Command{
 		Use:   "return [DEVICE ... | --sandbox ID | --all]",
 		Short: "return devices to the host by hand",
@@ -39,12 +39,12 @@ for once more, and forgotten if it cannot be found.`,
 	return cmd
 }
 
-func (o *operator) giveBack(ctx context.Context, s plugin.Selection, out io.Writer) error {
-	var result plugin.Returned
+func (o *operator) giveBack(ctx context.Context, s sandbox.Selection, out io.Writer) error {
+	var result sandbox.Returned
 	err := o.do(ctx,
 		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "return", s, &result, nil) },
-		func(p *plugin.Plugin) (err error) {
-			result, err = p.Return(s)
+		func(t *sandbox.Table) (err error) {
+			result, err = t.ReturnByHand(s)
 			return err
 		})
 	if err != nil {

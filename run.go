@@ -115,7 +115,7 @@ func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plug
 		return p.Serve(ctx, o.registration)
 	})
 	g.Go(func() error {
-		p.Sweep(ctx)
+		p.Sandboxes().Sweep(ctx)
 		return nil
 	})
 	g.Go(func() error {

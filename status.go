@@ -15,6 +15,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 func statusCommand(c *common) *cobra.Command {
@@ -83,7 +84,7 @@ func (c *common) status(ctx context.Context, stderr io.Writer) (s plugin.Status,
 		return s, err
 	}
 	records, err := journal.Read(c.stateDir, boot)
-	return plugin.StatusOf(records), err
+	return plugin.Status{Status: sandbox.StatusOf(records)}, err
 }
 
 func printStatus(out io.Writer, s plugin.Status, as *output) error {

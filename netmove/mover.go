@@ -80,18 +80,11 @@ func (m *Mover) Attach(ctx context.Context, pod Namespace, plan Plan) error {
 func (m *Mover) Undo(pod Namespace, plan Plan) error {
 	var errs []error
 	for i := len(plan) - 1; i >= 0; i-- {
-		if err := m.Recover(pod, &plan[i]); err != nil {
+		if err := m.Return(pod, &plan[i]); err != nil {
 			errs = append(errs, fmt.Errorf("%w: %w", ErrUndo, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// Recover brings one device home of which it is not known how far its attach or
-// its return has come. It is Return, and removes a guard that was left. The errors
-// are those of Return.
-func (m *Mover) Recover(pod Namespace, a *Attachment) error {
-	return errors.Join(dropGuard(pod, a), m.Return(pod, a))
 }
 
 // step is one request to the kernel and the words for it.

@@ -16,9 +16,9 @@ const moveHomeTries = 32
 var errImpostor = errors.New("another device has taken its ifindex in the pod")
 
 // Return brings the device home, wherever it is, and makes it what it was
-// before the attach, whatever the pod made of it. A device that is home and as
-// it was is left alone, so Return may be repeated, and it finishes what an
-// earlier one could not.
+// before the attach, however far that came, and whatever the pod made of it. A
+// device that is home and as it was is left alone, so Return may be repeated, and
+// it completes what an earlier one could not.
 //
 // pod is nil when the pod's namespace is gone. Everything that can be put back
 // is put back, also when something else cannot; the errors are joined. Of
@@ -30,7 +30,7 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	if pod == nil {
 		return m.bringHome(pod, a)
 	}
-	err := dropRules(pod, a) // they keep no device from its way
+	err := errors.Join(dropGuard(pod, a), dropRules(pod, a)) // these keep no device from its way
 	return errors.Join(m.bringHome(pod, a), err)
 }
 

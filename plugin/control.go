@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // ControlSocket is where the running plugin listens for the commands status,
@@ -53,7 +55,7 @@ func (p *Plugin) Control() http.Handler {
 }
 
 func (p *Plugin) controlMove(w http.ResponseWriter, r *http.Request) {
-	var m Move
+	var m sandbox.Move
 	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
 		p.reply(w, nil, err)
 		return
@@ -63,7 +65,7 @@ func (p *Plugin) controlMove(w http.ResponseWriter, r *http.Request) {
 		p.reply(w, nil, err)
 		return
 	}
-	moved, err := p.Move(r.Context(), m, path)
+	moved, err := p.sandboxes.Move(r.Context(), m, path)
 	p.reply(w, moved, err)
 }
 
@@ -81,12 +83,12 @@ func peerNetns(r *http.Request) (string, error) {
 }
 
 func (p *Plugin) controlReturn(w http.ResponseWriter, r *http.Request) {
-	var s Selection
+	var s sandbox.Selection
 	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
 		p.reply(w, nil, err)
 		return
 	}
-	result, err := p.Return(s)
+	result, err := p.sandboxes.ReturnByHand(s)
 	p.reply(w, result, err)
 }
 

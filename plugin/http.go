@@ -15,11 +15,11 @@ func (p *Plugin) Handler() http.Handler {
 		fmt.Fprintln(w, "ok")
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
-		if !p.ready.Load() {
+		if !p.Registered() {
 			http.Error(w, "not registered with the runtime", http.StatusServiceUnavailable)
 			return
 		}
-		if !p.recovered.Load() {
+		if !p.sandboxes.Recovered() {
 			http.Error(w, "recovering what the process before this one left", http.StatusServiceUnavailable)
 			return
 		}

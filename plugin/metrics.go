@@ -7,17 +7,14 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// result is how an attach or a return ended, as a label.
-type result string
-
+// Results of an attach, as labels.
 const (
-	attached    result = "attached" // all devices that were asked for
-	refused     result = "refused"  // nothing has moved, or all is back
-	returned    result = "returned" // of one device
-	quarantined result = "quarantined"
-	lostForGood result = "lost"
+	attached = "attached" // all devices that were asked for
+	refused  = "refused"  // nothing has moved, or all is back
 )
 
 // metrics are what the plugin counts. What can be read when it is asked for is
@@ -56,7 +53,7 @@ func histogram(name, help string) prometheus.HistogramOpts {
 	return prometheus.HistogramOpts{Name: name, Help: help, Buckets: seconds()}
 }
 
-func newMetrics(p *Plugin) *metrics {
+func newMetrics() *metrics {
 	m := &metrics{
 		registry: prometheus.NewRegistry(),
 		attaches: prometheus.NewCounterVec(prometheus.CounterOpts{
@@ -94,14 +91,14 @@ func newMetrics(p *Plugin) *metrics {
 		m.reloads.WithLabelValues(r)
 	}
 	m.configAt.SetToCurrentTime()
-	for _, r := range []result{attached, refused} {
-		m.attaches.WithLabelValues(string(r))
+	for _, r := range []string{attached, refused} {
+		m.attaches.WithLabelValues(r)
 	}
-	for _, r := range []result{returned, quarantined, lostForGood} {
-		m.returns.WithLabelValues(string(r))
+	for _, o := range []sandbox.Outcome{sandbox.OutcomeReturned, sandbox.OutcomeQuarantined, sandbox.OutcomeLost} {
+		m.returns.WithLabelValues(string(o))
 	}
 	m.registry.MustRegister(m.attaches, m.returns, m.unlike, m.refusals, m.reloads, m.attachTook, m.returnTook, m.moveTook,
-		m.hookTook, m.recoveries, m.configAt, states{p},
+		m.hookTook, m.recoveries, m.configAt,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -126,22 +123,39 @@ func (m *metrics) answered(h hook) func() {
 	return func() { m.hookTook.WithLabelValues(string(h)).Observe(time.Since(began).Seconds()) }
 }
 
-// observe takes in how long something took that began then.
-func observe(h prometheus.Histogram, began time.Time) { h.Observe(time.Since(began).Seconds()) }
-
 // refused counts a pod or a container that does not start.
 func (m *metrics) refused(err error) {
-	m.attached(refused)
+	m.attaches.WithLabelValues(refused).Inc()
 	m.refusals.WithLabelValues(reasonOf(err)).Inc()
 }
 
-func (m *metrics) attached(r result) { m.attaches.WithLabelValues(string(r)).Inc() }
-func (m *metrics) returned(r result) { m.returns.WithLabelValues(string(r)).Inc() }
+var _ sandbox.Observer = (*metrics)(nil)
 
-// differs counts an attribute that is not as meant in the "pod" or on the "host".
-func (m *metrics) differs(where, attribute string) {
-	m.unlike.WithLabelValues(where, attribute).Inc()
+// Attached counts a sandbox that has got its devices.
+func (m *metrics) Attached(took time.Duration) {
+	m.attaches.WithLabelValues(attached).Inc()
+	m.attachTook.Observe(took.Seconds())
 }
+
+// Returned counts a device whose return has ended. One that is home with minor
+// differences counts as returned: the differences are counted by themselves.
+func (m *metrics) Returned(how sandbox.Outcome) {
+	if how == sandbox.OutcomeAltered {
+		how = sandbox.OutcomeReturned
+	}
+	m.returns.WithLabelValues(string(how)).Inc()
+}
+
+// ReturnTook observes one try to return devices of a sandbox.
+func (m *metrics) ReturnTook(took time.Duration) { m.returnTook.Observe(took.Seconds()) }
+
+// Differs counts an attribute that is not as meant in the pod or on the host.
+func (m *metrics) Differs(where sandbox.Side, attribute string) {
+	m.unlike.WithLabelValues(string(where), attribute).Inc()
+}
+
+// Recovers counts a sandbox that an earlier process has left half done.
+func (m *metrics) Recovers() { m.recoveries.Inc() }
 
 func (m *metrics) handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
@@ -159,19 +173,20 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, value)
 	}
 	perState := prometheus.NewDesc("nri_netdev_devices", "Devices that are not on the host as they were, by state.", []string{"state"}, nil)
-	count := map[State]int{}
-	for _, a := range attachments(s.journal.All()) {
+	count := map[sandbox.State]int{}
+	status := s.sandboxes.Status()
+	for _, a := range status.Attachments {
 		count[a.State]++
 	}
-	for _, state := range allStates() {
+	for _, state := range sandbox.States() {
 		out <- prometheus.MustNewConstMetric(perState, prometheus.GaugeValue, float64(count[state]), string(state))
 	}
-	gauge("nri_netdev_pins", "Network namespaces of pods that are kept alive.", float64(s.holds.count()))
-	gauge("nri_netdev_missed_pods", "Pods that run without the devices that they ask for.", float64(len(s.missed.list())))
-	gauge("nri_netdev_registered", "1 while registered with the runtime.", truth(s.ready.Load()))
-	gauge("nri_netdev_recovered", "1 once nothing is left to do of what earlier processes left.", truth(s.recovered.Load()))
+	gauge("nri_netdev_pins", "Network namespaces of pods that are kept alive.", float64(s.sandboxes.Pins()))
+	gauge("nri_netdev_missed_pods", "Pods that run without the devices that they ask for.", float64(len(status.Missed)))
+	gauge("nri_netdev_registered", "1 while registered with the runtime.", truth(s.Registered()))
+	gauge("nri_netdev_recovered", "1 once nothing is left to do of what earlier processes left.", truth(s.sandboxes.Recovered()))
 	out <- prometheus.MustNewConstMetric(prometheus.NewDesc("nri_netdev_journal_set_aside_total",
-		"Files of the journal that were no records and were set aside.", nil, nil), prometheus.CounterValue, float64(s.journal.SetAside()))
+		"Files of the journal that were no records and were set aside.", nil, nil), prometheus.CounterValue, float64(s.sandboxes.SetAside()))
 }
 
 func truth(b bool) float64 {

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"os"
-	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -27,8 +27,9 @@ const annotation = "netdevices.noderesource.dev/pod"
 type node struct {
 	*netmovetest.World
 	*Plugin
-	host  *netmovetest.Namespace
-	state string
+	host    *netmovetest.Namespace
+	journal *journal.Journal
+	state   string
 }
 
 const allowAll = `
@@ -43,34 +44,20 @@ func newNode(t testing.TB, text string) *node {
 	t.Helper()
 	w := netmovetest.New()
 	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir()}
-	for _, name := range []string{"eth1", "eth2", "eth3"} {
-		n.host.Add(netmove.Snapshot{
-			Name: name, MTU: 1500, MaxMTU: 9600, MAC: netmove.MAC{2, 0, 0, 0, 0, name[3]},
-			Flags: netmove.LinkFlags{Up: true}, Altnames: []string{"alt-" + name},
-			Options: []netmove.Option{{Name: "gso_max_size", Value: netmove.RawValue{name[3]}}},
-			Sysctls: map[string]string{"ipv4/conf/arp_ignore": "2"},
-			Entries: []netmove.Entry{{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte{1}, Proxy: true}},
-		})
+	for _, name := range []string{"eth1", "eth2"} {
+		n.host.Add(netmove.Snapshot{Name: name, MTU: 1500, MaxMTU: 9600, Flags: netmove.LinkFlags{Up: true}})
 	}
-	n.host.Add(netmove.Snapshot{Name: "eth9", MTU: 1500, Role: netmove.Role{DefaultRoute: "eth9"}})
-	n.start(t, text)
-	return n
-}
-
-// start starts a plugin process, so to say, on the state of the one before.
-func (n *node) start(t testing.TB, text string) {
-	t.Helper()
 	c, err := config.Parse([]byte(text))
 	if err != nil {
 		t.Fatal(err)
 	}
-	j, problems, err := journal.Open(n.state, "boot-1")
-	if err != nil || len(problems) > 0 {
+	var problems []error
+	if n.journal, problems, err = journal.Open(n.state, "boot-1"); err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
 	log := slog.New(slog.DiscardHandler)
-	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, n.state, c, log)
-	n.ends.connected(1)
+	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, n.journal, n.state, c, log)
+	return n
 }
 
 // pod makes a sandbox with a namespace of its own.
@@ -84,162 +71,98 @@ func (n *node) pod(name, devices string) *api.PodSandbox {
 	}
 }
 
-func (n *node) records(t *testing.T) []string {
-	t.Helper()
-	entries, err := os.ReadDir(filepath.Join(n.state, "sandboxes"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	names := []string{}
-	for _, e := range entries {
-		names = append(names, e.Name())
-	}
-	return names
-}
-
 // asBefore checks that nothing is different and nothing is left.
 func (n *node) asBefore(t *testing.T, before string) {
 	t.Helper()
 	if diff := cmp.Diff(before, n.World.String()); diff != "" {
 		t.Errorf("the world differs (-want +got):\n%s", diff)
 	}
-	if left := n.records(t); len(left) > 0 {
-		t.Errorf("records are left: %q", left)
-	}
-	if len(n.holds.open) > 0 {
-		t.Errorf("namespaces are held: %v", n.holds.open)
-	}
-	if len(n.locks.held) > 0 {
-		t.Errorf("locks are left: %v", n.locks.held)
+	if left := n.journal.All(); len(left) > 0 {
+		t.Errorf("records are left: %v", left)
 	}
 }
 
-func TestPodLife(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
-	before := n.World.String()
-	ctx := t.Context()
-	if err := n.RunPodSandbox(ctx, pod); err != nil {
-		t.Fatal(err)
+// hasDevices reports whether the pod is published as attached.
+func (n *node) hasDevices(pod *api.PodSandbox) bool {
+	r, ok := n.journal.Get(pod.Id)
+	return ok && r.State == journal.Attached
+}
+
+// create asks for a container of the pod.
+func (n *node) create(t *testing.T, pod *api.PodSandbox) error {
+	t.Helper()
+	adjust, updates, err := n.CreateContainer(t.Context(), pod, &api.Container{Id: "c", PodSandboxId: pod.Id})
+	if adjust != nil || updates != nil {
+		t.Errorf("the container is adjusted: %v, %v", adjust, updates)
 	}
-	ns, err := n.OpenNamespace("pod-a")
+	return err
+}
+
+// metric is the value of a metric, as text.
+func (n *node) metric(t *testing.T, name string) string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	n.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
+	text, err := io.ReadAll(w.Body)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"net1", "eth2"} {
-		if dev, err := ns.Snapshot(name); err != nil || !dev.Flags.Up {
-			t.Errorf("%s in the pod: %+v, %v", name, dev, err)
+	for line := range strings.Lines(string(text)) {
+		if value, ok := strings.CutPrefix(line, name+" "); ok {
+			return strings.TrimSpace(value)
 		}
 	}
-	r, ok := n.journal.Get("sandbox-a")
-	if !ok || r.State != journal.Attached || len(r.Devices) != 2 || r.Pod.String() != "default/a" || r.Netns.Cookie != ns.Cookie() {
-		t.Errorf("record: %+v", r)
-	}
-	// Any order, any number of times.
-	for _, hook := range []func(context.Context, *api.PodSandbox) error{n.StopPodSandbox, n.RemovePodSandbox, n.RemovePodSandbox, n.StopPodSandbox} {
-		if err := hook(ctx, pod); err != nil {
-			t.Error(err)
-		}
-		n.asBefore(t, before)
-	}
+	return ""
 }
 
-func TestRefused(t *testing.T) {
-	for _, tc := range []struct {
-		name, devices string
-		edit          func(*api.PodSandbox)
-		want          string
-	}{
-		{"no such device", "- name: eth7", nil, `device "eth7" not found on this node`},
-		{"second device missing", "- name: eth1\n- name: eth7", nil, `device "eth7" not found on this node`},
-		{"name taken", "- {name: eth1, newName: eth0}", nil, `cannot name "eth1" "eth0" in the pod: the name is taken`},
-		{"uplink", "- name: eth9", nil, `device "eth9" carries the node's default route and never moves`},
-		{"other namespace", "- name: eth1", func(p *api.PodSandbox) { p.Namespace = "kube-system" }, `device "eth1" is not allowed in namespace "kube-system"`},
-		{"host network", "- name: eth1", func(p *api.PodSandbox) { p.Linux = nil }, "pod uses the host network"},
-		{"host network, CRI-O", "- name: eth1", func(p *api.PodSandbox) { p.Linux.Namespaces[0].Path = "host" }, "pod uses the host network"},
-		{"runtime handler", "- name: eth1", func(p *api.PodSandbox) { p.RuntimeHandler = "kata" }, `runtime handler "kata" is not allowed to have host devices on this node`},
-		{"annotation", "- nam: eth1", nil, annotation + "[0]"},
-		{"setting", "- {name: eth1, mac: 02:00:00:00:00:77}", nil, `setting "mac" of device "eth1" is not allowed in namespace "default"`},
-		{"namespace gone", "- name: eth1", func(p *api.PodSandbox) { p.Linux.Namespaces[0].Path = "nowhere" }, "network namespace nowhere: not found"},
-	} {
-		t.Run(tc.name, func(t *testing.T) {
-			n := newNode(t, allowAll)
-			pod := n.pod("a", tc.devices)
-			if tc.edit != nil {
-				tc.edit(pod)
-			}
-			before := n.World.String()
-			err := n.RunPodSandbox(t.Context(), pod)
-			if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "\n") {
-				t.Errorf("error is\n%v\nwant one line with\n%s", err, tc.want)
-			}
-			n.asBefore(t, before)
-		})
-	}
-}
-
-// Two problems are told in one error.
-func TestAllProblemsInOneError(t *testing.T) {
+// All problems of a pod come in one line, as events show them.
+func TestOneLine(t *testing.T) {
 	n := newNode(t, allowAll)
-	err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth7\n- name: eth9\n"))
-	for _, want := range []string{"eth7", "eth9"} {
-		if !strings.Contains(fmt.Sprint(err), want) {
-			t.Errorf("error %v says nothing of %s", err, want)
-		}
-	}
-}
-
-func TestInUse(t *testing.T) {
-	n := newNode(t, allowAll)
-	if err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth1")); err != nil {
-		t.Fatal(err)
-	}
-	for _, name := range []string{"eth1", "alt-eth1"} {
-		err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: "+name))
-		if want := fmt.Sprintf("device %q is in use by pod default/a", name); fmt.Sprint(err) != want {
-			t.Errorf("error is %v, want %s", err, want)
-		}
-	}
-	// Who may not have the device is not told who has it.
-	other := n.pod("c", "- name: eth1")
-	other.Namespace = "other"
-	if err := n.RunPodSandbox(t.Context(), other); err == nil || strings.Contains(err.Error(), "default/a") {
+	err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth7\n- name: eth8\n"))
+	if text := fmt.Sprint(err); !strings.Contains(text, "eth7") || !strings.Contains(text, "eth8") || strings.Contains(text, "\n") {
 		t.Errorf("error is %v", err)
 	}
 }
 
-// Ten pods want one device: one gets it, nine learn who.
-func TestRace(t *testing.T) {
+// A pod's life, from the runtime's side, and what is counted of it.
+func TestPodIsCounted(t *testing.T) {
 	n := newNode(t, allowAll)
-	var pods []*api.PodSandbox
-	for i := range 10 {
-		pods = append(pods, n.pod(fmt.Sprint(i), "- name: eth1"))
-	}
+	pod := n.pod("a", "- {name: eth1, newName: net1}")
 	before := n.World.String()
-	errs := make([]error, len(pods))
-	var wg sync.WaitGroup
-	for i, pod := range pods {
-		wg.Go(func() { errs[i] = n.RunPodSandbox(context.Background(), pod) })
+	if err := errors.Join(n.RunPodSandbox(t.Context(), pod), n.create(t, pod)); err != nil {
+		t.Fatal(err)
 	}
-	wg.Wait()
-	winners := 0
-	for i, err := range errs {
-		if err == nil {
-			winners++
-			continue
+	if err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth1")); err == nil {
+		t.Error("two pods have one device")
+	}
+	if err := n.create(t, n.pod("c", "- nam: eth1")); err == nil {
+		t.Error("a bad annotation passes the gate")
+	}
+	for name, want := range map[string]string{
+		`nri_netdev_devices{state="attached"}`:                           "1",
+		`nri_netdev_pins`:                                                "0", // files, of which a kernel in memory makes none
+		`nri_netdev_attaches_total{result="attached"}`:                   "1",
+		`nri_netdev_attaches_total{result="refused"}`:                    "2",
+		`nri_netdev_refusals_total{reason="in_use"}`:                     "1",
+		`nri_netdev_refusals_total{reason="annotation"}`:                 "1",
+		`nri_netdev_returns_total{result="returned"}`:                    "0",
+		`nri_netdev_registered`:                                          "0",
+		`nri_netdev_recovered`:                                           "0",
+		`nri_netdev_attach_duration_seconds_count`:                       "1",
+		`nri_netdev_hook_duration_seconds_count{hook="CreateContainer"}`: "2",
+	} {
+		if got := n.metric(t, name); got != want {
+			t.Errorf("%s is %q, want %s", name, got, want)
 		}
-		if !strings.Contains(err.Error(), `device "eth1" is in use by pod default/`) {
-			t.Errorf("pod %d: %v", i, err)
-		}
 	}
-	if winners != 1 {
-		t.Errorf("%d pods have the device", winners)
+	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+		t.Error(err)
 	}
-	for _, pod := range pods {
-		if err := n.StopPodSandbox(t.Context(), pod); err != nil {
-			t.Error(err)
-		}
+	if got := n.metric(t, `nri_netdev_returns_total{result="returned"}`); got != "1" {
+		t.Errorf("%q returns are counted", got)
 	}
+	n.RemoveNamespace("pod-b")
+	n.RemoveNamespace("pod-c")
 	n.asBefore(t, before)
 }
 
@@ -270,20 +193,6 @@ func TestOutOfTime(t *testing.T) {
 	n.asBefore(t, before)
 }
 
-// The work is done in the instant in which the hook gives up: whoever makes
-// the claim first decides.
-func TestDoneTooLate(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- name: eth1\n")
-	before := n.World.String()
-	c := &claim{request: t.Context()}
-	c.make()
-	if err := n.attach(t.Context(), pod, c); !errors.Is(err, errOutOfTime) {
-		t.Errorf("error is %v", err)
-	}
-	n.asBefore(t, before)
-}
-
 // The runtime has dropped the plugin while it was stopped, and went on: what it
 // asked for then is undone, in the journal as in the world.
 func TestRuntimeGoneMeanwhile(t *testing.T) {
@@ -301,212 +210,6 @@ func TestRuntimeGoneMeanwhile(t *testing.T) {
 	n.asBefore(t, before)
 	if err := n.create(t, pod); err != nil { // to no container's harm
 		t.Error(err)
-	}
-}
-
-func TestTooManyForTheTime(t *testing.T) {
-	n := newNode(t, allowAll)
-	n.pace.measured(1, 10*time.Second)
-	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
-	before := n.World.String()
-	err := n.RunPodSandbox(t.Context(), pod)
-	if err == nil || !strings.Contains(err.Error(), "moving 2 devices takes about") {
-		t.Errorf("error is %v", err)
-	}
-	n.asBefore(t, before)
-}
-
-// enough makes sure that a test of every step has seen some.
-func enough(t *testing.T, steps int) {
-	t.Helper()
-	if steps < 12 {
-		t.Errorf("two devices took only %d requests", steps)
-	}
-}
-
-// Every request to the kernel fails in turn while a pod starts: the pod is
-// refused, or has all; in the end the host is as before.
-func TestEveryStepFails(t *testing.T) {
-	for n := 1; ; n++ {
-		node := newNode(t, allowAll)
-		pod := node.pod("a", "- {name: eth1, newName: net1, mtu: 9000}\n- name: eth2\n")
-		before := node.World.String()
-		node.Fail(n, netmovetest.Before)
-		err := node.RunPodSandbox(t.Context(), pod)
-		if node.Calls() < n {
-			enough(t, n)
-			break
-		}
-		node.Fail(0, netmovetest.Never)
-		if err != nil {
-			node.asBefore(t, before)
-			continue
-		}
-		if err := node.StopPodSandbox(t.Context(), pod); err != nil {
-			t.Error(err)
-		}
-		node.asBefore(t, before)
-	}
-}
-
-// The same for a pod's end. The hook never fails; Recover, or the sweep,
-// completes what it could not.
-func TestEveryStepOfTheReturnFails(t *testing.T) {
-	for n := 1; ; n++ {
-		node := newNode(t, allowAll)
-		pod := node.pod("a", "- {name: eth1, newName: net1, mtu: 9000}\n- name: eth2\n")
-		before := node.World.String()
-		if err := node.RunPodSandbox(t.Context(), pod); err != nil {
-			t.Fatal(err)
-		}
-		node.Fail(n, netmovetest.Before)
-		if err := node.StopPodSandbox(t.Context(), pod); err != nil {
-			t.Errorf("step %d: %v", n, err)
-		}
-		if node.Calls() < n {
-			enough(t, n)
-			node.asBefore(t, before)
-			break
-		}
-		node.Fail(0, netmovetest.Never)
-		node.Recover()
-		node.asBefore(t, before)
-	}
-}
-
-// The state folder is lost while a pod holds devices, or full: no attach
-// without a record, and no return that waits for one.
-func TestJournalUnwritable(t *testing.T) {
-	n := newNode(t, allowAll)
-	a, b := n.pod("a", "- name: eth1"), n.pod("b", "- name: eth2")
-	before := n.World.String()
-	if err := n.RunPodSandbox(t.Context(), a); err != nil {
-		t.Fatal(err)
-	}
-	withA := n.World.String()
-	moved := n.state + "-elsewhere"
-	if err := os.Rename(n.state, moved); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.RunPodSandbox(t.Context(), b); err == nil || !strings.Contains(err.Error(), "journal: ") {
-		t.Errorf("error is %v", err)
-	}
-	if diff := cmp.Diff(withA, n.World.String()); diff != "" {
-		t.Errorf("the world differs (-want +got):\n%s", diff)
-	}
-	if err := n.StopPodSandbox(t.Context(), a); err != nil {
-		t.Error(err)
-	}
-	if diff := cmp.Diff(before, n.World.String()); diff != "" {
-		t.Errorf("the world differs (-want +got):\n%s", diff)
-	}
-	if err := os.Rename(moved, n.state); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// A plugin that starts again knows what its pods have, keeps it for them, and
-// gives it back when they end.
-func TestRestart(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	before := n.World.String()
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	attached := n.World.String()
-	n.start(t, allowAll)
-	n.Recover()
-	if diff := cmp.Diff(attached, n.World.String()); diff != "" {
-		t.Errorf("the restart changed the world (-want +got):\n%s", diff)
-	}
-	err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth1"))
-	if fmt.Sprint(err) != `device "eth1" is in use by pod default/a` {
-		t.Errorf("error is %v", err)
-	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
-		t.Error(err)
-	}
-	if got := n.World.String(); !strings.HasPrefix(got, before) {
-		t.Errorf("the world differs (-want +got):\n%s", cmp.Diff(before, got))
-	}
-}
-
-// The process dies between any two requests of an attach: the next one undoes
-// what it finds.
-func TestCrashWhileAttaching(t *testing.T) {
-	for step := 1; ; step++ {
-		n := newNode(t, allowAll)
-		pod := n.pod("a", "- {name: eth1, newName: net1, mtu: 9000}\n- {name: eth2, newName: net2}\n")
-		before := n.World.String()
-		n.Crash(step)
-		crashed := func() (crashed bool) {
-			defer func() { crashed = recover() != nil }()
-			c := &claim{request: t.Context()}
-			if err := n.attach(t.Context(), pod, c); err != nil {
-				t.Fatal(err)
-			}
-			return false
-		}()
-		if !crashed {
-			enough(t, step)
-			break
-		}
-		n.Fail(0, netmovetest.Never)
-		n.start(t, allowAll)
-		n.Recover()
-		n.asBefore(t, before)
-	}
-}
-
-// A device whose name the host took is home under another, and gets its own
-// as soon as that is free.
-func TestSweepRenames(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	n.host.Add(netmove.Snapshot{Name: "eth1"})
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	r, ok := n.journal.Get("sandbox-a")
-	if !ok || r.State != journal.Returning {
-		t.Fatalf("record is %+v", r)
-	}
-	name := r.Devices[0].Before.Identity.RecognisableName()
-	if _, err := n.host.Snapshot(name); err != nil {
-		t.Fatalf("the device is not home: %v", err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	go n.Sweep(ctx)
-	n.host.Remove("eth1")
-	for len(n.records(t)) > 0 {
-		select {
-		case <-ctx.Done():
-			t.Fatalf("the device did not get its name back:\n%s", n.World)
-		case <-time.After(10 * time.Millisecond):
-		}
-	}
-	if dev, err := n.host.Snapshot("eth1"); err != nil || dev.MAC == nil {
-		t.Errorf("eth1 is %+v, %v", dev, err)
-	}
-}
-
-func TestOnReturnDown(t *testing.T) {
-	n := newNode(t, allowAll+"onReturn: down\n")
-	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	dev, err := n.host.Snapshot("eth1")
-	if err != nil || dev.Flags.Up || len(dev.Addresses) > 0 {
-		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 }
 

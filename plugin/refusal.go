@@ -6,6 +6,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // refusalReason is why a pod was refused, for those who count.
@@ -24,13 +25,13 @@ func reasons() []refusalReason {
 	}
 	return []refusalReason{
 		{"annotation", func(err error) bool { _, ok := errors.AsType[*config.Problems](err); return ok }},
-		{"host_network", class(ErrHostNetwork)},
+		{"host_network", class(sandbox.ErrHostNetwork)},
 		{"not_allowed", class(config.ErrDenied)},
 		{"in_use", func(err error) bool { _, ok := errors.AsType[*journal.InUseError](err); return ok }},
 		{"not_found", class(netmove.ErrNotFound)},
 		{"name_taken", class(netmove.ErrNameTaken)},
 		{"time", func(err error) bool {
-			return errors.Is(err, errOutOfTime) || errors.Is(err, errLate) || errors.Is(err, errTooMany)
+			return errors.Is(err, errOutOfTime) || errors.Is(err, errLate) || errors.Is(err, sandbox.ErrTooMany)
 		}},
 		{otherReason, func(error) bool { return true }},
 	}

@@ -201,7 +201,7 @@ func TestReconnect(t *testing.T) {
 	}
 	for range 3 {
 		c.cut(t)
-		eventually(t, "loss of the connection", func() bool { return !n.ready.Load() })
+		eventually(t, "loss of the connection", func() bool { return !n.Registered() })
 		time.Sleep(500 * time.Millisecond) // the plugin meets no socket
 		c = lay(t, socket, runtime)
 		back := time.Now()
@@ -302,14 +302,17 @@ func TestAnswersBeforeItEnds(t *testing.T) {
 // A node config that the runtime hands over counts, the file's does not.
 func TestConfigFromTheRuntime(t *testing.T) {
 	n := newNode(t, allowAll)
-	s := &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}, configured: make(chan struct{}), stub: fakeStub{}}
+	newConnection := func() *connection {
+		return &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}, configured: make(chan struct{}), stub: fakeStub{}}
+	}
+	s := newConnection()
 	if _, err := s.Configure(t.Context(), "kind: Nonsense", "test", "v1"); err == nil {
 		t.Error("a bad config is accepted")
 	}
 	if _, err := s.Configure(t.Context(), strings.Replace(allowAll, "default", "other", 1), "test", "v1"); err != nil {
 		t.Fatal(err)
 	}
-	if n.SetConfig(n.config.Load()) {
+	if n.SetConfig(n.sandboxes.Config()) {
 		t.Error("the file replaced the runtime's config")
 	}
 	if err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth1")); err == nil {

@@ -280,6 +280,22 @@ func (j *Journal) Put(r *Record) error {
 	return err
 }
 
+// Commit writes a record like Put, but readers see it only once publish is called.
+func (j *Journal) Commit(r *Record) (publish func(), err error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	c := j.own(r)
+	if err := j.write(c); err != nil {
+		return nil, err
+	}
+	return func() {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.swap(func(records map[string]*Record) { records[c.Sandbox] = c })
+		j.homecomings.Add(1)
+	}, nil
+}
+
 // Restore writes every record again if somebody has removed the folder of the
 // records. It reports whether that was so.
 func (j *Journal) Restore() (anew bool, err error) {

@@ -1,4 +1,4 @@
-package plugin
+package sandbox
 
 import (
 	"fmt"
@@ -56,9 +56,9 @@ func TestSelection(t *testing.T) {
 		{"the first of a pool", "- pool: fast", "eth3", ""},
 		{"several of a pool, the uplink and what is not allowed are left out", "- pool: fast\n- {pool: fast}\n- {pool: fast}\n- {pool: fast}", "eth3 eth1 eth2 ethm", ""},
 		{"names before pools", "- pool: fast\n- name: eth3\n- match: {mac: 02:00:00:00:00:31}", "eth2 eth3 eth1", ""},
-		{"more than there are", strings.Repeat("- pool: virtual\n", 2), "", `pool "virtual" has no device on this node that is free: free device not found`},
+		{"more than there are", strings.Repeat("- pool: virtual\n", 2), "", `pool "virtual" has no free device on this node: not found`},
 		{"none is allowed", "- pool: others", "", `pool "others" has no device for the pod: device "other1" is not allowed in namespace "default"`},
-		{"none is there", "- pool: empty", "", `pool "empty" has no device on this node that is free`},
+		{"none is there", "- pool: empty", "", `pool "empty" has no free device on this node`},
 		{"no such pool", "- pool: slow", "", `pool "slow" not found in this node's config`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -66,11 +66,11 @@ func TestSelection(t *testing.T) {
 			n.moreDevices()
 			before := n.World.String()
 			pod := n.pod("a", tc.devices)
-			err := n.RunPodSandbox(t.Context(), pod)
+			err := n.run(t.Context(), pod)
 			if got := n.held("a"); got != tc.want || !strings.Contains(fmt.Sprint(err), tc.refusal) || (err == nil) != (tc.refusal == "") {
 				t.Errorf("has %q, want %q; error\n%v\nwant\n%s", got, tc.want, err, tc.refusal)
 			}
-			if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+			if err := n.stop(t.Context(), pod); err != nil {
 				t.Error(err)
 			}
 			n.RemoveNamespace("pod-a")
@@ -83,19 +83,19 @@ func TestMatchTwoDevices(t *testing.T) {
 	n := newNode(t, pools)
 	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Identity: netmove.Identity{Kind: "macvlan"}})
 	n.moreDevices()
-	err := n.RunPodSandbox(t.Context(), n.pod("a", "- match: {driver: macvlan}"))
+	err := n.run(t.Context(), n.pod("a", "- match: {driver: macvlan}"))
 	want := `match {driver: "macvlan"}: 2 devices of this node are meant, "eth5", "ethm": give more facts, or a name`
 	if fmt.Sprint(err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
 	// One of them is a pod's: the other one is meant.
-	if err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth5")); err != nil {
+	if err := n.run(t.Context(), n.pod("b", "- name: eth5")); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.RunPodSandbox(t.Context(), n.pod("c", "- match: {driver: macvlan}")); err != nil || n.held("c") != "ethm" {
+	if err := n.run(t.Context(), n.pod("c", "- match: {driver: macvlan}")); err != nil || n.held("c") != "ethm" {
 		t.Errorf("has %q, error %v", n.held("c"), err)
 	}
-	err = n.RunPodSandbox(t.Context(), n.pod("d", "- match: {driver: macvlan}"))
+	err = n.run(t.Context(), n.pod("d", "- match: {driver: macvlan}"))
 	if want := `device "eth5" is in use by pod default/b`; fmt.Sprint(err) != want {
 		t.Errorf("error\n%v\nwant\n%s", err, want)
 	}
@@ -109,7 +109,7 @@ func TestPoolRace(t *testing.T) {
 	var wg sync.WaitGroup
 	for i := range errs {
 		pod := n.pod(fmt.Sprint(i), "- pool: fast")
-		wg.Go(func() { errs[i] = n.RunPodSandbox(t.Context(), pod) })
+		wg.Go(func() { errs[i] = n.run(t.Context(), pod) })
 	}
 	wg.Wait()
 	owners := map[string]int{}
@@ -128,7 +128,7 @@ func TestPoolRace(t *testing.T) {
 		t.Errorf("devices were given as often: %v, %d pods were refused", owners, refused)
 	}
 	n.start(t, pools)
-	if err := n.RunPodSandbox(t.Context(), n.pod("late", "- pool: fast")); !strings.Contains(fmt.Sprint(err), "is in use by") {
+	if err := n.run(t.Context(), n.pod("late", "- pool: fast")); !strings.Contains(fmt.Sprint(err), "is in use by") {
 		t.Errorf("after a restart: %v", err)
 	}
 }
@@ -143,15 +143,15 @@ func TestDetachedProgramsAreHeld(t *testing.T) {
 	n.host.AttachProgram(dev.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
 	before := n.World.String()
 	pod := n.pod("a", "- {name: eth1, detachBPF: true}\n- name: eth2")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil || n.Holders() != 1 {
+	if err := n.run(t.Context(), pod); err != nil || n.Holders() != 1 {
 		t.Errorf("%d programs are held, error %v", n.Holders(), err)
 	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil || n.Holders() != 0 {
+	if err := n.stop(t.Context(), pod); err != nil || n.Holders() != 0 {
 		t.Errorf("%d programs are held, error %v", n.Holders(), err)
 	}
 	n.RemoveNamespace("pod-a")
 	n.Hold(dev.Identity.Inode, true) // nobody can take it off
-	err = n.RunPodSandbox(t.Context(), n.pod("b", "- {name: eth1, detachBPF: true}"))
+	err = n.run(t.Context(), n.pod("b", "- {name: eth1, detachBPF: true}"))
 	if !strings.Contains(fmt.Sprint(err), "detach xdp driver program 7: the program is held") || n.Holders() != 0 {
 		t.Errorf("%d programs are held for a pod that was refused: %v", n.Holders(), err)
 	}

@@ -1,4 +1,4 @@
-package plugin
+package sandbox
 
 import (
 	"errors"
@@ -11,11 +11,11 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// wake has the sweep look at once when a pod with devices may have ended: its
+// watch has the sweep look at once when a pod with devices may have ended: its
 // pause process ends (pidfd_open(2)), or the file of its network namespace is
 // removed (inotify(7)). The sweep does not depend on it. While no pod has
 // devices, nothing is watched, and it is used by one goroutine only.
-type wake struct {
+type watch struct {
 	kernel netmove.Kernel
 	log    *slog.Logger
 
@@ -26,8 +26,8 @@ type wake struct {
 	pauses  map[string]func() // what ends the watch, by sandbox
 }
 
-func newWake(kernel netmove.Kernel, log *slog.Logger) *wake {
-	w := &wake{
+func newWatch(kernel netmove.Kernel, log *slog.Logger) *watch {
+	w := &watch{
 		kernel: kernel, log: log, died: make(chan struct{}, 1),
 		folders: map[string]bool{}, paths: map[string]bool{}, pauses: map[string]func(){},
 	}
@@ -39,7 +39,7 @@ func newWake(kernel netmove.Kernel, log *slog.Logger) *wake {
 }
 
 // events are those of the watched folders, of other pods' files, too.
-func (w *wake) events() <-chan fsnotify.Event {
+func (w *watch) events() <-chan fsnotify.Event {
 	if w.files == nil {
 		return nil
 	}
@@ -47,7 +47,7 @@ func (w *wake) events() <-chan fsnotify.Event {
 }
 
 // overflows tells of events that were not delivered.
-func (w *wake) overflows() <-chan error {
+func (w *watch) overflows() <-chan error {
 	if w.files == nil {
 		return nil
 	}
@@ -55,10 +55,10 @@ func (w *wake) overflows() <-chan error {
 }
 
 // matters reports whether the event is the removal of a watched file.
-func (w *wake) matters(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) && w.paths[e.Name] }
+func (w *watch) matters(e fsnotify.Event) bool { return e.Has(fsnotify.Remove) && w.paths[e.Name] }
 
 // follow watches the pods of the records that have devices, and no others.
-func (w *wake) follow(records []*journal.Record) {
+func (w *watch) follow(records []*journal.Record) {
 	clear(w.paths)
 	folders, sandboxes := map[string]bool{}, map[string]bool{}
 	for _, r := range records {
@@ -79,7 +79,7 @@ func (w *wake) follow(records []*journal.Record) {
 	w.followFolders(folders)
 }
 
-func (w *wake) followPause(r *journal.Record) {
+func (w *watch) followPause(r *journal.Record) {
 	if _, ok := w.pauses[r.Sandbox]; ok || r.Netns.Pause == 0 {
 		return
 	}
@@ -91,7 +91,7 @@ func (w *wake) followPause(r *journal.Record) {
 	w.pauses[r.Sandbox] = stop
 }
 
-func (w *wake) followFolders(folders map[string]bool) {
+func (w *watch) followFolders(folders map[string]bool) {
 	if w.files == nil {
 		return
 	}
@@ -114,14 +114,14 @@ func (w *wake) followFolders(folders map[string]bool) {
 }
 
 // now has the sweep look as soon as it can.
-func (w *wake) now() {
+func (w *watch) now() {
 	select {
 	case w.died <- struct{}{}:
 	default: // it will look anyway
 	}
 }
 
-func (w *wake) close() {
+func (w *watch) close() {
 	w.follow(nil)
 	if w.files != nil {
 		if err := w.files.Close(); err != nil {

@@ -1,7 +1,6 @@
-package plugin
+package sandbox
 
 import (
-	"context"
 	"regexp"
 	"slices"
 	"strings"
@@ -9,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/containerd/nri/pkg/api"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -18,7 +16,7 @@ import (
 )
 
 // holding is a node with a pod that has eth1, and the pod's namespace.
-func holding(t *testing.T) (n *node, before string, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+func holding(t *testing.T) (n *node, before string, pod *testPod, ns *netmovetest.Namespace) {
 	t.Helper()
 	n = newNode(t, allowAll)
 	before = hostOnly(n.World.String())
@@ -31,8 +29,8 @@ func holding(t *testing.T) (n *node, before string, pod *api.PodSandbox, ns *net
 	if err := ns.Close(); err != nil {
 		t.Fatal(err)
 	}
-	pod.Pid = uint32(ns.Inode()) // as the kernel in memory has it
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	pod.Pause = int(ns.Inode()) // as the kernel in memory has it
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	return n, before, pod, ns
@@ -53,53 +51,49 @@ func (n *node) age(t *testing.T) {
 
 // What looks like the end of a pod, and what it is.
 func TestSignsOfAnEnd(t *testing.T) {
-	synchronize := func(n *node, pods ...*api.PodSandbox) {
-		if _, err := n.Synchronize(context.Background(), pods, nil); err != nil {
-			t.Error(err)
-		}
-	}
+	synchronize := func(n *node, pods ...*testPod) { n.list(pods) }
 	for _, tc := range []struct {
 		name    string
-		happens func(*testing.T, *node, *api.PodSandbox, *netmovetest.Namespace)
+		happens func(*testing.T, *node, *testPod, *netmovetest.Namespace)
 		ends    bool
 	}{
-		{"nothing", func(*testing.T, *node, *api.PodSandbox, *netmovetest.Namespace) {}, false},
-		{"the file is gone, a process is left", func(_ *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+		{"nothing", func(*testing.T, *node, *testPod, *netmovetest.Namespace) {}, false},
+		{"the file is gone, a process is left", func(_ *testing.T, n *node, _ *testPod, _ *netmovetest.Namespace) {
 			n.RemoveNamespace("pod-a")
 		}, false},
-		{"the file means another namespace, a process is left", func(_ *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+		{"the file means another namespace, a process is left", func(_ *testing.T, n *node, _ *testPod, _ *netmovetest.Namespace) {
 			n.AddNamespace("pod-a")
 		}, false},
-		{"absent from the list, a process is left", func(t *testing.T, n *node, _ *api.PodSandbox, _ *netmovetest.Namespace) {
+		{"absent from the list, a process is left", func(t *testing.T, n *node, _ *testPod, _ *netmovetest.Namespace) {
 			n.age(t)
 			synchronize(n)
 		}, false},
-		{"absent from a list that lags, no process yet", func(t *testing.T, n *node, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"absent from a list that lags, no process yet", func(t *testing.T, n *node, pod *testPod, ns *netmovetest.Namespace) {
 			n.forgetPause(t)
 			ns.Leave()
 			synchronize(n)
 		}, false},
-		{"no process yet, pause not told", func(t *testing.T, n *node, pod *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"no process yet, pause not told", func(t *testing.T, n *node, pod *testPod, ns *netmovetest.Namespace) {
 			n.forgetPause(t)
 			ns.Leave()
 			n.age(t)
 			synchronize(n, pod)
 		}, false},
-		{"absent from the list, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"absent from the list, no process", func(t *testing.T, n *node, _ *testPod, ns *netmovetest.Namespace) {
 			n.forgetPause(t)
 			ns.Leave()
 			n.age(t)
 			synchronize(n)
 		}, true},
-		{"pause is gone, no process", func(_ *testing.T, _ *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"pause is gone, no process", func(_ *testing.T, _ *node, _ *testPod, ns *netmovetest.Namespace) {
 			ns.Leave()
 		}, true},
-		{"the file is gone, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"the file is gone, no process", func(t *testing.T, n *node, _ *testPod, ns *netmovetest.Namespace) {
 			n.forgetPause(t)
 			ns.Leave()
 			n.RemoveNamespace("pod-a")
 		}, true},
-		{"the file means another namespace, no process", func(t *testing.T, n *node, _ *api.PodSandbox, ns *netmovetest.Namespace) {
+		{"the file means another namespace, no process", func(t *testing.T, n *node, _ *testPod, ns *netmovetest.Namespace) {
 			n.forgetPause(t)
 			ns.Leave()
 			n.AddNamespace("pod-a")
@@ -132,7 +126,7 @@ func TestSignsOfAnEnd(t *testing.T) {
 // Without the host's pid namespace every pod looks dead, and none is robbed.
 func TestBlindPlugin(t *testing.T) {
 	n, _, pod, ns := holding(t)
-	n.ends.connected(0)
+	n.ends.seeRuntime(0)
 	ns.Leave()
 	n.RemoveNamespace("pod-a")
 	for range 4 {
@@ -142,12 +136,12 @@ func TestBlindPlugin(t *testing.T) {
 		t.Errorf("the pod was robbed: %v", err)
 	}
 	next := n.pod("b", "- name: eth1")
-	next.Uid = pod.Uid
-	if err := n.RunPodSandbox(t.Context(), next); err == nil {
+	next.Pod.UID = pod.Pod.UID
+	if err := n.run(t.Context(), next); err == nil {
 		t.Error("a new sandbox robbed the old one")
 	}
 	// A hook is proof enough.
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	if len(n.records(t)) > 0 {
@@ -171,20 +165,20 @@ func (n *node) forgetPause(t *testing.T) {
 // of that is touched.
 func TestPathsAreNotTrusted(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	r, _ := n.journal.Get(pod.Id)
+	r, _ := n.journal.Get(pod.ID)
 	other := n.AddNamespace("pod-a")
-	if err := n.Pin(other, n.holds.path(pod.Id)); err != nil {
+	if err := n.Pin(other, n.pins.path(pod.ID)); err != nil {
 		t.Fatal(err)
 	}
-	got, done, err := n.holds.namespace(r)
+	got, done, err := n.pins.namespace(r)
 	if err != nil || got != nil {
 		t.Errorf("a foreign namespace is taken for the pod's: %v, %v", err, done())
 	}
 	// By the time of the return the right one is there again.
-	if err := n.Pin(ns, n.holds.path(pod.Id)); err != nil {
+	if err := n.Pin(ns, n.pins.path(pod.ID)); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
@@ -195,7 +189,7 @@ func TestPathsAreNotTrusted(t *testing.T) {
 // A pin that somebody has unmounted is made again.
 func TestPinIsRenewed(t *testing.T) {
 	n, _, pod, _ := holding(t)
-	path := n.holds.path(pod.Id)
+	path := n.pins.path(pod.ID)
 	if err := n.Unpin(path); err != nil {
 		t.Fatal(err)
 	}
@@ -211,15 +205,15 @@ func TestNewSandboxOfTheSamePod(t *testing.T) {
 	for _, alive := range []bool{true, false} {
 		n, _, pod, ns := holding(t)
 		next := n.pod("b", "- {name: eth1, newName: net1}")
-		next.Uid = pod.Uid
+		next.Pod.UID = pod.Pod.UID
 		if !alive {
 			ns.Leave()
 		}
-		err := n.RunPodSandbox(t.Context(), next)
+		err := n.run(t.Context(), next)
 		if got := err == nil; got == alive {
 			t.Errorf("old sandbox alive: %v, error %v", alive, err)
 		}
-		r, ok := n.journal.Get(pod.Id)
+		r, ok := n.journal.Get(pod.ID)
 		if ok != alive || (ok && r.State != journal.Attached) {
 			t.Errorf("old sandbox alive: %v, its record: %+v", alive, r)
 		}
@@ -231,19 +225,19 @@ func TestNewSandboxOfTheSamePod(t *testing.T) {
 func TestNewSandboxWhileTheOldReturns(t *testing.T) {
 	n, _, pod, ns := holding(t)
 	next := n.pod("b", "- {name: eth1, newName: net1}")
-	next.Uid = pod.Uid
+	next.Pod.UID = pod.Pod.UID
 	ns.Leave()
 	n.RemoveNamespace("pod-a")
 	n.sweep() // the first proof
 	unblock := n.Block()
 	var wg sync.WaitGroup
-	wg.Go(n.sweep)
+	wg.Go(func() { n.sweep() })
 	eventually(t, "return", func() bool {
-		r, ok := n.journal.Get(pod.Id)
+		r, ok := n.journal.Get(pod.ID)
 		return ok && r.State == journal.Returning
 	})
 	refused := make(chan error)
-	go func() { refused <- n.RunPodSandbox(t.Context(), next) }()
+	go func() { refused <- n.run(t.Context(), next) }()
 	time.Sleep(10 * time.Millisecond) // to get as far as it can
 	unblock()
 	if err := <-refused; err != nil {
@@ -262,8 +256,8 @@ func TestPodsWithoutUID(t *testing.T) {
 	}
 	lab.Leave()
 	pod := n.pod("a", "- name: eth1")
-	pod.Uid = ""
-	if err := n.RunPodSandbox(t.Context(), pod); err == nil {
+	pod.Pod.UID = ""
+	if err := n.run(t.Context(), pod); err == nil {
 		t.Error("the pod got a device that is moved by hand")
 	}
 	if state, problem := n.stateOf(t, "eth1"); state != StateAttached || problem != "" {
@@ -288,7 +282,7 @@ func TestHardwareStraysHome(t *testing.T) {
 	n.hardware()
 	before := hostOnly(n.World.String())
 	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	ns, err := n.OpenNamespace("pod-a")
@@ -305,17 +299,17 @@ func TestHardwareStraysHome(t *testing.T) {
 	if err := n.host.Rename(dev.Identity.Index, "eth7"); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.RunPodSandbox(t.Context(), n.pod("b", "- name: eth7")); err == nil || !strings.Contains(err.Error(), "in use by pod default/a") {
+	if err := n.run(t.Context(), n.pod("b", "- name: eth7")); err == nil || !strings.Contains(err.Error(), "in use by pod default/a") {
 		t.Errorf("error is %v", err)
 	}
 	n.sweep()
 	if got, err := n.host.Snapshot("eth1"); err != nil || !got.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", got, err)
 	}
-	if r, _ := n.journal.Get(pod.Id); r.State != journal.Attached || len(r.Devices) != 1 || r.Devices[0].Before.Name != "eth2" {
+	if r, _ := n.journal.Get(pod.ID); r.State != journal.Attached || len(r.Devices) != 1 || r.Devices[0].Before.Name != "eth2" {
 		t.Errorf("record is %+v", r)
 	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	if diff := cmp.Diff(withoutIndexes(before), withoutIndexes(hostOnly(n.World.String()))); diff != "" {
@@ -339,7 +333,7 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		n.hardware()
 		before := hostOnly(n.World.String())
 		pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
-		if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+		if err := n.run(t.Context(), pod); err != nil {
 			t.Fatal(err)
 		}
 		n.EndProcess()
@@ -353,7 +347,7 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		if taken {
 			n.host.Add(netmove.Snapshot{Name: "net1"})
 		}
-		if err := n.Unpin(n.holds.path(pod.Id)); err != nil {
+		if err := n.Unpin(n.pins.path(pod.ID)); err != nil {
 			t.Fatal(err)
 		}
 		opened.(*netmovetest.Namespace).Leave()
@@ -365,7 +359,7 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		}
 		n.host.Remove("net1")
 		// The virtual device died with the namespace, and is on record.
-		r, ok := n.journal.Get(pod.Id)
+		r, ok := n.journal.Get(pod.ID)
 		if !ok || r.State != journal.Lost || len(r.Lost) != 1 || r.Lost[0].Before.Name != "eth2" {
 			t.Errorf("record is %+v", r)
 		}

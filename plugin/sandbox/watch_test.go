@@ -1,4 +1,4 @@
-package plugin
+package sandbox
 
 import (
 	"context"
@@ -22,12 +22,12 @@ func TestPauseEndsWakesTheSweep(t *testing.T) {
 		n.Sweep(ctx)
 		close(done)
 	}()
-	w := newWake(n.World, n.log)
+	w := newWatch(n.World, n.log)
 	w.follow(n.journal.All()) // as the sweep does
 	ns.Leave()
 	<-w.died
-	eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.Id); return !ok })
-	eventually(t, "forgotten proofs", func() bool { return !n.ends.half(n.journal) })
+	eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
+	eventually(t, "forgotten proofs", func() bool { return !n.halfProven() })
 	cancel()
 	<-done
 	w.close()
@@ -44,7 +44,7 @@ func TestRemovalOfANamespacesFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWake(n.World, n.log)
+	w := newWatch(n.World, n.log)
 	defer w.close()
 	r := *n.journal.All()[0]
 	r.Netns.Path = mine
@@ -69,7 +69,7 @@ func TestRemovalOfANamespacesFile(t *testing.T) {
 	}
 }
 
-func awaitRemoval(t *testing.T, w *wake) fsnotify.Event {
+func awaitRemoval(t *testing.T, w *watch) fsnotify.Event {
 	t.Helper()
 	for {
 		select {

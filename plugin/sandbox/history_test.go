@@ -1,4 +1,4 @@
-package plugin
+package sandbox
 
 import (
 	"fmt"
@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/containerd/nri/pkg/api"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -24,7 +23,7 @@ import (
 type history struct {
 	*node
 	rand   *rand.Rand
-	pods   []*api.PodSandbox
+	pods   []*testPod
 	n      int                      // pods so far
 	took   []string                 // names taken on the host
 	nested []*netmovetest.Namespace // of pods, held by somebody
@@ -138,8 +137,8 @@ func (h *history) startPod(t *testing.T) {
 		fmt.Fprintf(&list, "- {name: eth%d, newName: %s}\n", i+1, []string{"net1", "net2", "net3", "eth1", "eth2", "eth3"}[h.rand.IntN(6)])
 	}
 	pod := h.pod(strconv.Itoa(h.n), list.String())
-	h.disturbed(t, "start "+pod.Name, func() {
-		if err := h.attach(t.Context(), pod, &claim{request: t.Context()}); err != nil {
+	h.disturbed(t, "start "+pod.Pod.Name, func() {
+		if err := h.run(t.Context(), pod); err != nil {
 			h.note("  refused: %v", err)
 		}
 	})
@@ -157,17 +156,17 @@ func (h *history) endPod(t *testing.T) {
 	ns := h.namespace(t, pod)
 	ns.Leave()
 	if h.rand.IntN(2) == 0 {
-		h.disturbed(t, "end "+pod.Name, func() { _ = h.giveBack(pod.Id, podEnded) })
+		h.disturbed(t, "end "+pod.Pod.Name, func() { _ = h.stop(t.Context(), pod) })
 	} else {
-		h.note("end %s, no hook", pod.Name)
+		h.note("end %s, no hook", pod.Pod.Name)
 	}
-	h.RemoveNamespace("pod-" + pod.Name)
-	h.disturbed(t, "sweep", h.sweep)
+	h.RemoveNamespace("pod-" + pod.Pod.Name)
+	h.disturbed(t, "sweep", func() { h.sweep() })
 }
 
-func (h *history) namespace(t *testing.T, pod *api.PodSandbox) *netmovetest.Namespace {
+func (h *history) namespace(t *testing.T, pod *testPod) *netmovetest.Namespace {
 	t.Helper()
-	ns, err := h.OpenNamespace("pod-" + pod.Name)
+	ns, err := h.OpenNamespace("pod-" + pod.Pod.Name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -189,7 +188,7 @@ func (h *history) tamper(t *testing.T) {
 		if err != nil {
 			continue
 		}
-		h.note("tamper with %s in %s", name, pod.Name)
+		h.note("tamper with %s in %s", name, pod.Pod.Name)
 		i := dev.Identity.Index
 		for _, change := range []func() error{
 			func() error { return ns.Rename(i, "mine"+strconv.Itoa(i)) },
@@ -284,7 +283,7 @@ func (h *history) settle(t *testing.T) {
 		if a.State != StateQuarantined {
 			t.Errorf("%s is %s: %s", a.Device, a.State, a.Problem)
 		}
-		if r, err := h.Return(Selection{Devices: []string{a.Device}}); err != nil || len(r.Problems) > 0 {
+		if r, err := h.ReturnByHand(Selection{Devices: []string{a.Device}}); err != nil || len(r.Problems) > 0 {
 			t.Error(err, r.Problems)
 		}
 	}

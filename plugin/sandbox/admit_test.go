@@ -1,19 +1,15 @@
-package plugin
+package sandbox
 
 import (
+	"errors"
 	"strings"
 	"testing"
-
-	"github.com/containerd/nri/pkg/api"
 )
 
-func (n *node) create(t *testing.T, pod *api.PodSandbox) error {
+// create asks for a container of a pod.
+func (n *node) create(t *testing.T, p *testPod) error {
 	t.Helper()
-	adjust, updates, err := n.CreateContainer(t.Context(), pod, &api.Container{Id: "c", PodSandboxId: pod.Id})
-	if adjust != nil || updates != nil {
-		t.Errorf("the container is adjusted: %v, %v", adjust, updates)
-	}
-	return err
+	return n.Admit(t.Context(), p.Sandbox, p.requests, untilDone{t.Context()})
 }
 
 // The pod started while the plugin was away, and has no container yet: it gets
@@ -25,10 +21,10 @@ func TestGateAttachesLate(t *testing.T) {
 	if err := n.create(t, pod); err != nil {
 		t.Fatal(err)
 	}
-	if _, ok := n.journal.Get(pod.Id); !ok {
+	if _, ok := n.journal.Get(pod.ID); !ok {
 		t.Error("the pod has a container and no devices")
 	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	n.asBefore(t, before)
@@ -50,14 +46,12 @@ func TestGateRefuses(t *testing.T) {
 // It has a container already: no other one comes, and it is reported.
 func TestGateOfAPodThatWasMissed(t *testing.T) {
 	n := newNode(t, allowAll)
-	pod, empty := n.pod("a", "- name: eth1"), n.pod("b", "[]")
+	a, empty := n.pod("a", "- name: eth1"), n.pod("b", "[]")
 	before := n.World.String()
-	containers := []*api.Container{{Id: "c", PodSandboxId: pod.Id}, {Id: "d", PodSandboxId: empty.Id}}
-	if _, err := n.Synchronize(t.Context(), []*api.PodSandbox{pod, empty}, containers); err != nil {
-		t.Fatal(err)
-	}
-	if err := n.create(t, pod); err == nil || err.Error() != errMissed.Error() {
-		t.Errorf("error is %v, want %v", err, errMissed)
+	all := []*testPod{a, empty}
+	n.list(all, all...)
+	if err := n.create(t, a); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), startedWithout) {
+		t.Errorf("error is %v, want %v", err, ErrMissed)
 	}
 	if err := n.create(t, empty); err != nil {
 		t.Errorf("a pod that asks for nothing is refused: %v", err)
@@ -70,7 +64,7 @@ func TestGateOfAPodThatWasMissed(t *testing.T) {
 func TestGateGoesByTheJournal(t *testing.T) {
 	n := newNode(t, allowAll)
 	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	if err := n.create(t, pod); err != nil {
@@ -89,9 +83,7 @@ func TestGateGoesByTheJournal(t *testing.T) {
 	}
 	n.start(t, strings.Replace(allowAll, "default", "other", 1))
 	n.Recover()
-	if _, err := n.Synchronize(t.Context(), []*api.PodSandbox{pod}, []*api.Container{{PodSandboxId: pod.Id}}); err != nil {
-		t.Fatal(err)
-	}
+	n.list([]*testPod{pod}, pod)
 	if err := n.create(t, pod); err != nil {
 		t.Error(err)
 	}
@@ -101,30 +93,14 @@ func TestGateGoesByTheJournal(t *testing.T) {
 func TestRunToldTwice(t *testing.T) {
 	n := newNode(t, allowAll)
 	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	attached := n.World.String()
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Error(err)
 	}
 	if n.World.String() != attached {
 		t.Error("the second time changed the world")
-	}
-}
-
-// Containers of others cost nothing.
-func TestGateForPodsOfOthers(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := &api.PodSandbox{Id: "x", Annotations: map[string]string{"example.com/other": "x"}}
-	c := &api.Container{Id: "c", PodSandboxId: "x"}
-	ctx := t.Context()
-	allocs := testing.AllocsPerRun(100, func() {
-		if _, _, err := n.CreateContainer(ctx, pod, c); err != nil {
-			t.Error(err)
-		}
-	})
-	if allocs != 0 {
-		t.Errorf("%v allocations", allocs)
 	}
 }

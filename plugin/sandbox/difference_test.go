@@ -1,9 +1,10 @@
-package plugin
+package sandbox
 
 import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -12,7 +13,7 @@ import (
 func TestSettingsCannotBePutBack(t *testing.T) {
 	n, before, pod, _ := holding(t)
 	n.Stubborn(true)
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	if state, _ := n.stateOf(t, "eth1"); state != StateReturning {
@@ -25,24 +26,24 @@ func TestSettingsCannotBePutBack(t *testing.T) {
 		{Attribute: "sysctl ipv4/conf/arp_ignore", Text: "set sysctl ipv4/conf/arp_ignore to 2: operation not supported"},
 		{Attribute: "neighbor", Text: "add neighbor 192.0.2.9: operation not supported"},
 	}}}
-	if diff := cmp.Diff(want, n.Status().Altered); diff != "" {
+	if diff := cmp.Diff(want, n.Status().Altered, cmpopts.IgnoreUnexported(Altered{})); diff != "" {
 		t.Errorf("altered devices (-want +got):\n%s", diff)
 	}
-	if got := n.metric(t, `nri_netdev_differences_total{attribute="neighbor",where="host"}`); got != "1" {
-		t.Errorf("counted %q times, want 1", got)
+	if got := n.seen.of("differs host neighbor"); got != 1 {
+		t.Errorf("counted %d times, want 1", got)
 	}
 	if left := n.records(t); len(left) > 0 {
 		t.Errorf("records: %q", left)
 	}
 	n.Stubborn(false)
 	next := n.pod("b", "- name: eth1")
-	if err := n.RunPodSandbox(t.Context(), next); err != nil {
+	if err := n.run(t.Context(), next); err != nil {
 		t.Error(err)
 	}
 	if left := n.Status().Altered; len(left) > 0 {
 		t.Errorf("somebody has it, and its state is the new one: %+v", left)
 	}
-	if err := n.StopPodSandbox(t.Context(), next); err != nil {
+	if err := n.stop(t.Context(), next); err != nil {
 		t.Error(err)
 	}
 	if hostOnly(n.World.String()) == before {
@@ -54,7 +55,7 @@ func TestSettingsCannotBePutBack(t *testing.T) {
 func TestSettingsPutBackLater(t *testing.T) {
 	n, before, pod, _ := holding(t)
 	n.Stubborn(true)
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	n.Stubborn(false)
@@ -79,14 +80,14 @@ func TestNotAsMeantInThePod(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.Stubborn(true)
-	if err := n.RunPodSandbox(t.Context(), n.pod("a", "- name: eth1")); err != nil {
+	if err := n.run(t.Context(), n.pod("a", "- name: eth1")); err != nil {
 		t.Fatal(err)
 	}
 	want := []netmove.Difference{{Attribute: "neighbor", Text: "192.0.2.77: operation not supported"}}
 	if diff := cmp.Diff(want, n.Status().Attachments[0].Differences); diff != "" {
 		t.Errorf("differences (-want +got):\n%s", diff)
 	}
-	if got := n.metric(t, `nri_netdev_differences_total{attribute="neighbor",where="pod"}`); got != "1" {
-		t.Errorf("counted %q times, want 1", got)
+	if got := n.seen.of("differs pod neighbor"); got != 1 {
+		t.Errorf("counted %d times, want 1", got)
 	}
 }

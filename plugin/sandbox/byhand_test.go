@@ -1,12 +1,10 @@
-package plugin
+package sandbox
 
 import (
-	"io"
-	"net/http/httptest"
+	"errors"
 	"strings"
 	"testing"
 
-	"github.com/containerd/nri/pkg/api"
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -24,23 +22,6 @@ func (n *node) stateOf(t *testing.T, device string) (State, string) {
 	return "", ""
 }
 
-// metric is the value of a metric, as text.
-func (n *node) metric(t *testing.T, name string) string {
-	t.Helper()
-	w := httptest.NewRecorder()
-	n.Handler().ServeHTTP(w, httptest.NewRequest("GET", "/metrics", nil))
-	text, err := io.ReadAll(w.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for line := range strings.Lines(string(text)) {
-		if value, ok := strings.CutPrefix(line, name+" "); ok {
-			return strings.TrimSpace(value)
-		}
-	}
-	return ""
-}
-
 // What cannot be removed from a device keeps it down and nobody's, also when it
 // could be removed later, until an operator has it returned.
 func TestQuarantine(t *testing.T) {
@@ -51,7 +32,7 @@ func TestQuarantine(t *testing.T) {
 	}
 	ns.AttachProgram(dev.Identity.Index, netmove.Program{Hook: netmove.XDPDriver, ID: 7})
 	n.Hold(dev.Identity.Inode, true)
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	for range enoughTries {
@@ -65,15 +46,15 @@ func TestQuarantine(t *testing.T) {
 		if home, err := n.host.Snapshot("eth1"); err != nil || home.Flags.Up {
 			t.Errorf("%s: the host has %+v, %v", when, home, err)
 		}
-		if n.metric(t, `nri_netdev_devices{state="quarantined"}`) != "1" || n.metric(t, `nri_netdev_returns_total{result="quarantined"}`) == "0" {
+		if n.seen.of("quarantined") == 0 {
 			t.Errorf("%s: not counted", when)
 		}
-		if err := n.RunPodSandbox(t.Context(), n.pod("b-"+when, "- name: eth1")); err == nil || !strings.Contains(err.Error(), `device "eth1" is quarantined`) {
+		if err := n.run(t.Context(), n.pod("b-"+when, "- name: eth1")); err == nil || !strings.Contains(err.Error(), `device "eth1" is quarantined`) {
 			t.Errorf("%s: error is %v", when, err)
 		}
 	}
 	check("now")
-	if r, err := n.Return(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) > 0 || len(r.Problems) != 1 {
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) > 0 || len(r.Problems) != 1 {
 		t.Errorf("returned in vain: %+v, %v", r, err)
 	}
 	check("still")
@@ -85,7 +66,7 @@ func TestQuarantine(t *testing.T) {
 	if state, _ := n.stateOf(t, "eth1"); state != StateQuarantined {
 		t.Errorf("nobody said so, and eth1 is %q", state)
 	}
-	if r, err := n.Return(Selection{Devices: []string{"alt-eth1"}}); err != nil || len(r.Problems) > 0 {
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"alt-eth1"}}); err != nil || len(r.Problems) > 0 {
 		t.Errorf("returned: %+v, %v", r, err)
 	}
 	if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
@@ -107,9 +88,7 @@ func TestMoveByHand(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.age(t)
-	if _, err := n.Synchronize(t.Context(), nil, nil); err != nil {
-		t.Fatal(err)
-	}
+	n.list(nil)
 	n.EndProcess()
 	n.start(t, nothing)
 	n.Recover()
@@ -131,7 +110,7 @@ func TestMoveByHand(t *testing.T) {
 	if _, err := n.Move(t.Context(), Move{Device: "eth3", Force: true}, "lab"); err != nil {
 		t.Error(err)
 	}
-	r, err := n.Return(Selection{All: true})
+	r, err := n.ReturnByHand(Selection{All: true})
 	if err != nil || len(r.Devices) != 2 || len(r.Problems) > 0 {
 		t.Errorf("returned %+v, %v", r, err)
 	}
@@ -144,20 +123,20 @@ func TestReturnFromRunningPod(t *testing.T) {
 	n := newNode(t, allowAll)
 	before := n.World.String()
 	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
-	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	if r, err := n.Return(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) != 1 || len(r.Problems) > 0 {
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) != 1 || len(r.Problems) > 0 {
 		t.Errorf("returned %+v, %v", r, err)
 	}
 	n.sweep()
 	if state, _ := n.stateOf(t, "eth2"); state != StateAttached {
 		t.Errorf("eth2 is %q", state)
 	}
-	if err := n.create(t, pod); err != nil {
-		t.Errorf("a container is refused: %v", err)
+	if err := n.create(t, pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), `device "eth1": it was returned: an operator wants it`) {
+		t.Errorf("a container of a pod that has lost a device: %v", err)
 	}
-	if r, err := n.Return(Selection{Sandbox: pod.Id}); err != nil || len(r.Devices) != 1 {
+	if r, err := n.ReturnByHand(Selection{Sandbox: pod.ID}); err != nil || len(r.Devices) != 1 {
 		t.Errorf("returned %+v, %v", r, err)
 	}
 	n.RemoveNamespace("pod-a")
@@ -175,7 +154,7 @@ func TestReturnOfTheLost(t *testing.T) {
 	if err := ns.Delete(dev.Identity.Index); err != nil {
 		t.Fatal(err)
 	}
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	for range enoughTries {
@@ -184,38 +163,11 @@ func TestReturnOfTheLost(t *testing.T) {
 	if state, _ := n.stateOf(t, "eth1"); state != StateLost {
 		t.Errorf("eth1 is %q", state)
 	}
-	if r, err := n.Return(Selection{All: true}); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], netmove.ErrLost.Error()) {
+	if r, err := n.ReturnByHand(Selection{All: true}); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], netmove.ErrLost.Error()) {
 		t.Errorf("returned %+v, %v", r, err)
 	}
-	if _, ok := n.journal.Get(pod.Id); ok {
+	if _, ok := n.journal.Get(pod.ID); ok {
 		t.Error("the record is left")
-	}
-}
-
-// A pod that runs without its devices is in the status and counted, until it
-// ends or the runtime does not list it any more.
-func TestMissedIsReported(t *testing.T) {
-	n := newNode(t, allowAll)
-	for _, end := range []func(*node) error{
-		func(n *node) error { _, err := n.Synchronize(t.Context(), nil, nil); return err },
-		func(n *node) error { return n.RemovePodSandbox(t.Context(), n.pod("a", "- name: eth1")) },
-	} {
-		pod := n.pod("a", "- name: eth1")
-		if _, err := n.Synchronize(t.Context(), []*api.PodSandbox{pod}, []*api.Container{{PodSandboxId: pod.Id}}); err != nil {
-			t.Fatal(err)
-		}
-		if got := n.Status().Missed; len(got) != 1 || got[0].Pod != "default/a" {
-			t.Errorf("missed: %v", got)
-		}
-		if got := n.metric(t, "nri_netdev_missed_pods"); got != "1" {
-			t.Errorf("%s are counted", got)
-		}
-		if err := end(n); err != nil {
-			t.Error(err)
-		}
-		if got := n.Status().Missed; len(got) > 0 {
-			t.Errorf("missed: %v", got)
-		}
 	}
 }
 
@@ -223,17 +175,14 @@ func TestMissedIsReported(t *testing.T) {
 func TestMisnamedIsReported(t *testing.T) {
 	n, _, pod, _ := holding(t)
 	n.host.Add(netmove.Snapshot{Name: "eth1"})
-	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
+	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
 	a := n.Status().Attachments
 	if len(a) != 1 || a[0].State != StateMisnamed || !strings.HasPrefix(a[0].HomeName, "nd") {
 		t.Errorf("status: %+v", a)
 	}
-	if got := n.metric(t, `nri_netdev_devices{state="misnamed"}`); got != "1" {
-		t.Errorf("%s are counted", got)
-	}
-	if r, _ := n.journal.Get(pod.Id); r.State != journal.Returning {
+	if r, _ := n.journal.Get(pod.ID); r.State != journal.Returning {
 		t.Errorf("record: %+v", r)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"time"
+
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 const (
@@ -35,22 +37,29 @@ type claim struct {
 // make reports whether the caller is the first.
 func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
 
-// succeed makes the claim that the runtime is told of success, or says why it
+var _ sandbox.Answer = (*claim)(nil)
+
+// Succeed makes the claim that the runtime is told of success, or says why it
 // will not be.
-func (c *claim) succeed() error {
-	switch {
-	case c.late():
-		return errLate
-	case !c.make():
+func (c *claim) Succeed() error {
+	if err := c.Late(); err != nil {
+		return err
+	}
+	if !c.make() {
 		return errOutOfTime
 	}
 	return nil
 }
 
-// late reports whether there is nobody any more to tell. The end of a connection
+// Late says whether there is nobody any more to tell. The end of a connection
 // is the next thing to be read after the last request that came by it, so it is
 // known long before devices have moved for that.
-func (c *claim) late() bool { return c.request.Err() != nil }
+func (c *claim) Late() error {
+	if c.request.Err() != nil {
+		return errLate
+	}
+	return nil
+}
 
 // inTime runs the work of a hook on a goroutine of its own, since a request to
 // the kernel cannot be interrupted, and answers before the runtime's deadline

@@ -1,0 +1,255 @@
+package sandbox
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// ErrHostNetwork refuses a pod that has no network namespace of its own.
+var ErrHostNetwork = errors.New("pod uses the host network, where it has the node's devices already: remove the annotation or hostNetwork")
+
+// beginTries bounds how often a decision is made again because a device has come home
+// meanwhile, which may have been seen half restored.
+const beginTries = 20
+
+// Attach gives a sandbox that starts the devices that its pod asks for: all of them, or
+// none, with the reason.
+//
+//	requests -> snapshots -> policy -> plan
+//	-> journal begins -> devices move -> journal commits -> who asked is told
+//	-> the sandbox is published as Attached
+func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Request, answer Answer) error {
+	if len(requests) == 0 {
+		return nil
+	}
+	t.endEarlier(s)
+	defer t.locks.lock(s.ID)()
+	if attached, err := t.attachedLocked(s.ID); attached {
+		return err // told twice
+	}
+	if t.memories.populated(s.ID) {
+		return t.missedError(s.ID)
+	}
+	netns, err := t.openPod(s)
+	if err != nil {
+		return err
+	}
+	begin := func() (*journal.Record, error) { return t.begin(ctx, s, netns, requests) }
+	return t.transact(ctx, netns, begin, answer)
+}
+
+// attachedLocked is attached for who holds the sandbox's lock.
+func (t *Table) attachedLocked(sandbox string) (yes bool, lacks error) {
+	if r, ok := t.journal.Get(sandbox); ok && r.State == journal.Attached {
+		return true, lacking(r)
+	}
+	return false, nil
+}
+
+// lacking says which devices an attached sandbox does not have any more, and why.
+func lacking(r *journal.Record) error {
+	var errs []error
+	for name, p := range r.Problems {
+		errs = append(errs, fmt.Errorf("device %q: %s", name, p.Text))
+	}
+	if len(errs) == 0 {
+		return nil
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return fmt.Errorf("%w: %w", errors.Join(errs...), ErrMissed)
+}
+
+// transact writes the record of an attach, pins the namespace, and moves the devices. It
+// closes the namespace in the end, or leaves it to the pin.
+func (t *Table) transact(ctx context.Context, netns netmove.Namespace, begin func() (*journal.Record, error), answer Answer) error {
+	record, err := begin()
+	for tries := 1; errors.Is(err, journal.ErrStale) && tries < beginTries; tries++ {
+		record, err = begin()
+	}
+	if err != nil {
+		return errors.Join(err, netns.Close())
+	}
+	kept, err := t.pins.pin(record.Sandbox, netns)
+	if err == nil {
+		err = t.pins.holdPrograms(record)
+	}
+	if err != nil {
+		err = errors.Join(err, t.abandon(record, nil))
+	} else {
+		err = t.move(ctx, netns, record, answer)
+	}
+	if kept {
+		return err
+	}
+	return errors.Join(err, netns.Close())
+}
+
+// endEarlier returns what earlier sandboxes of the same pod hold, if they have ended and
+// the runtime has not said so yet: the pod needs it now. It waits for a return that is
+// under way. No lock is held meanwhile, so two sandboxes cannot wait for each other.
+func (t *Table) endEarlier(s Sandbox) {
+	for _, r := range t.journal.All() {
+		if r.Pod.UID != s.Pod.UID || r.Pod.UID == "" || r.Sandbox == s.ID {
+			continue
+		}
+		// What fails is logged, and the new sandbox is refused then.
+		switch {
+		case r.State == journal.Returning:
+			_ = t.returnAll(r.Sandbox, unfinished)
+		case r.State == journal.Attached && t.ends.empty(placeOf(r)):
+			_ = t.returnAll(r.Sandbox, podAgain)
+		}
+	}
+}
+
+// openPod opens the pod's network namespace, which must not be the host's.
+func (t *Table) openPod(s Sandbox) (netmove.Namespace, error) {
+	if s.NetnsPath == "" { // containerd names none for a pod of the host's
+		return nil, ErrHostNetwork
+	}
+	netns, err := t.mover.Kernel.OpenNamespace(s.NetnsPath)
+	if err != nil {
+		return nil, err
+	}
+	if netns.Cookie() == t.mover.Host.Cookie() { // CRI-O names the host's own
+		return nil, errors.Join(ErrHostNetwork, netns.Close())
+	}
+	return netns, nil
+}
+
+// begin decides and writes the record. After it the devices are the sandbox's; nothing
+// has been touched yet.
+func (t *Table) begin(ctx context.Context, s Sandbox, netns netmove.Namespace, requests []netmove.Request) (*journal.Record, error) {
+	since := t.journal.Homecomings()
+	d, err := Decide(t.mover, t.journal, t.config.Load(), s.asker(), requests)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.mover.Prepare(netns, d.Plan); err != nil {
+		return nil, err
+	}
+	if deadline, ok := ctx.Deadline(); ok {
+		if err := t.estimate.fits(d.Plan, time.Until(deadline)); err != nil {
+			return nil, err
+		}
+	}
+	record := &journal.Record{
+		Sandbox: s.ID, Pod: s.Pod,
+		Netns: journal.Netns{Path: s.NetnsPath, Cookie: netns.Cookie(), Inode: netns.Inode(), Pause: s.Pause},
+		State: journal.Attaching, Since: time.Now(), Devices: d.Plan,
+	}
+	err = t.journal.Begin(record, since)
+	if _, ok := errors.AsType[*journal.InUseError](err); ok && slices.ContainsFunc(d.Plan, fromPool) {
+		return nil, fmt.Errorf("%w: %w", journal.ErrStale, err) // the pool may have another one
+	}
+	return record, err
+}
+
+func fromPool(a netmove.Attachment) bool { return a.Request.Pool != "" }
+
+// move moves the devices of a record and commits it. Whatever fails, the news of success
+// included, brings all of them back. So does the loss of the runtime: the pod may have
+// containers by now, which would not expect the devices. If it has none, it gets them
+// before the first.
+func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journal.Record, answer Answer) error {
+	log := recordLog(t.log, record)
+	began := time.Now()
+	plan := netmove.Plan(record.Devices)
+	if err := t.mover.Attach(ctx, netns, plan); err != nil {
+		return errors.Join(err, t.abandon(record, undoPart(err)))
+	}
+	took := time.Since(began)
+	t.estimate.measured(plan, took)
+	t.tellLate(record.Sandbox, plan)
+	if err := t.commit(record, answer); err != nil {
+		undo := t.mover.Undo(netns, plan)
+		return errors.Join(err, undo, t.abandon(record, undo))
+	}
+	t.observer.Attached(took)
+	t.compare(log, plan)
+	log.Info("devices attached", "devices", summary(plan), "took", took)
+	return nil
+}
+
+// undoPart is the part of an error of an attach that says what could not be undone.
+func undoPart(err error) error {
+	if errors.Is(err, netmove.ErrUndo) {
+		return err
+	}
+	return nil
+}
+
+// commit writes that the sandbox has its devices, has who asked told of it, and publishes
+// it. The record of a late request is never written: a pod with containers would not be
+// found missed.
+//
+// Invariant: a sandbox is published as Attached only after who asked was told.
+func (t *Table) commit(record *journal.Record, answer Answer) error {
+	if err := answer.Late(); err != nil {
+		return err
+	}
+	committed := *record
+	committed.State, committed.Committed = journal.Attached, true
+	publish, err := t.journal.Commit(&committed)
+	if err == nil {
+		err = answer.Succeed()
+	}
+	if err == nil {
+		publish()
+		t.memories.look(record.Sandbox, func(one *memory) { one.missed = "" })
+		return nil
+	}
+	// The undo does not wait for a disk that is full. Until this is written, a crash
+	// leaves a record that says that the pod has its devices, as it may by then.
+	r := *record
+	r.State = journal.Returning
+	return errors.Join(err, t.journal.Put(&r))
+}
+
+// abandon ends the record of an attach that failed. What could not be undone is left to
+// the sweep.
+//
+// Invariant: a record and its pin stay until every device of it is home.
+func (t *Table) abandon(record *journal.Record, undo error) error {
+	var err error
+	if undo == nil {
+		if err = t.release(record.Sandbox); err == nil {
+			return nil
+		}
+	}
+	r := *record
+	r.State = journal.Returning
+	return errors.Join(err, t.journal.Put(&r))
+}
+
+// release ends what is kept of a sandbox whose devices are all home. The pin goes first:
+// there is no pin without a record.
+func (t *Table) release(sandbox string) error {
+	if err := t.pins.release(sandbox); err != nil {
+		return err
+	}
+	return t.journal.Remove(sandbox)
+}
+
+// compare tells of devices that are attached and not quite as meant.
+func (t *Table) compare(log *slog.Logger, plan netmove.Plan) {
+	for _, a := range plan {
+		t.altered.drop(a.Before.Identity.RecognisableName())
+		for _, d := range a.Differences {
+			t.observer.Differs(PodSide, d.Attribute)
+			log.Warn("device is not in the pod as meant", "device", a.Before.Name, "attribute", d.Attribute, "is", d.Text)
+		}
+	}
+}
+
+func summary(plan netmove.Plan) string {
+	return strings.ReplaceAll(strings.TrimSpace(plan.String()), "\n", "; ")
+}

@@ -1,0 +1,114 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// Selection is what an operator wants returned: the devices of one sandbox, some devices by
+// their host names, or all.
+type Selection struct {
+	Sandbox string   `json:"sandbox,omitempty"`
+	Devices []string `json:"devices,omitempty"`
+	All     bool     `json:"all,omitempty"`
+}
+
+// Returned is what a return by hand has done.
+type Returned struct {
+	Devices  []string `json:"devices"`            // that are home and as they were
+	Problems []string `json:"problems,omitempty"` // each is about one that is not
+}
+
+// ReturnByHand returns devices that an operator has chosen, also from pods that run. Those
+// that are quarantined or lost get another try; a virtual device that is still lost then is
+// forgotten.
+func (t *Table) ReturnByHand(s Selection) (Returned, error) {
+	chosen, err := t.choose(s)
+	if err != nil {
+		return Returned{}, err
+	}
+	result := Returned{Devices: []string{}}
+	for _, c := range chosen {
+		err := t.returnSome(c.sandbox, byHand, same(c.Attachment))
+		switch {
+		case err != nil:
+			result.Problems = append(result.Problems, strings.ReplaceAll(err.Error(), "\n", "; "))
+		case t.journal.Holds(c.Before.Identity):
+			result.Problems = append(result.Problems, fmt.Sprintf("device %q is being moved right now: try again", c.Before.Name))
+		default:
+			result.Devices = append(result.Devices, c.Before.Name)
+		}
+		t.missByHand(c.sandbox)
+	}
+	return result, nil
+}
+
+// missByHand reports a pod that runs, and that an operator has left without devices.
+func (t *Table) missByHand(sandbox string) {
+	if r, ok := t.journal.Get(sandbox); ok && r.State == journal.Attached {
+		return
+	}
+	if t.memories.populated(sandbox) {
+		t.miss(sandbox, returnedByHand)
+	}
+}
+
+// chosen is a device and the sandbox that has it.
+type chosen struct {
+	sandbox string
+	netmove.Attachment
+}
+
+// calls reports whether name means the device.
+func (c chosen) calls(name string) bool {
+	return name == c.Before.Name || name == deviceKey(c.Attachment) || slices.Contains(c.Before.Altnames, name)
+}
+
+// choose finds the devices that are meant. Each has to be there, and each name has to mean
+// one.
+func (t *Table) choose(s Selection) ([]chosen, error) {
+	var away, list []chosen
+	for _, r := range t.journal.All() {
+		for _, a := range r.All() {
+			away = append(away, chosen{r.Sandbox, a})
+		}
+	}
+	var errs []error
+	for _, name := range s.Devices {
+		means := slices.DeleteFunc(slices.Clone(away), func(c chosen) bool { return !c.calls(name) })
+		errs = append(errs, one(name, means))
+		list = append(list, means...)
+	}
+	if err := errors.Join(errs...); err != nil {
+		return nil, err
+	}
+	for _, c := range away {
+		if s.All || s.Sandbox == c.sandbox {
+			list = append(list, c)
+		}
+	}
+	if s.Sandbox != "" && len(list) == 0 {
+		return nil, fmt.Errorf("sandbox %q has no devices", s.Sandbox)
+	}
+	return list, nil
+}
+
+// one refuses a name that means none or several of the devices that are away.
+func one(name string, means []chosen) error {
+	switch len(means) {
+	case 1:
+		return nil
+	case 0:
+		return fmt.Errorf("no pod has device %q, and it was not moved by hand", name)
+	}
+	texts := make([]string, len(means))
+	for i, c := range means {
+		texts[i] = fmt.Sprintf("%s of sandbox %s", deviceKey(c.Attachment), c.sandbox)
+	}
+	return fmt.Errorf("name %q means %d devices, %s: say which with --sandbox, or by that name", name, len(means), strings.Join(texts, " and "))
+}

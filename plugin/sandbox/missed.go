@@ -1,0 +1,59 @@
+package sandbox
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// ErrMissed refuses a container of a pod that runs without its devices.
+var ErrMissed = errors.New("pod runs without the devices that it asks for: delete it, so that it starts anew")
+
+// Reasons why a pod runs without its devices.
+const (
+	startedWithout = "it was started while nri-netdev was away or did not answer in time, or lost them since"
+	returnedByHand = "an operator had them returned"
+)
+
+// Missed is a pod that runs without the devices that it asks for.
+type Missed struct {
+	Pod     string `json:"pod"`
+	Sandbox string `json:"sandbox"`
+	Reason  string `json:"reason"`
+}
+
+// miss reports a sandbox that runs without its devices. It logs that once.
+func (t *Table) miss(sandbox, why string) {
+	t.memories.look(sandbox, func(one *memory) {
+		if one.missed == "" {
+			one.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
+		}
+		one.missed = why
+	})
+}
+
+// missedError refuses a container of a sandbox that runs without its devices.
+func (t *Table) missedError(sandbox string) error {
+	why := startedWithout
+	t.memories.look(sandbox, func(one *memory) {
+		if one.missed != "" {
+			why = one.missed
+		}
+	})
+	return fmt.Errorf("%s: %w", why, ErrMissed)
+}
+
+// Missed lists the pods that run without their devices, ordered by pod.
+func (t *Table) Missed() []Missed {
+	list := []Missed{}
+	for _, id := range t.memories.keys() {
+		t.memories.look(id, func(one *memory) {
+			if one.missed != "" {
+				list = append(list, Missed{Pod: one.Pod.String(), Sandbox: id, Reason: one.missed})
+			}
+		})
+	}
+	slices.SortStableFunc(list, func(a, b Missed) int { return strings.Compare(a.Pod, b.Pod) })
+	return list
+}

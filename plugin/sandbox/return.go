@@ -1,0 +1,291 @@
+package sandbox
+
+import (
+	"errors"
+	"log/slog"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// reason says why devices are returned, for the log.
+type reason string
+
+const (
+	podEnded   reason = "the pod ended"
+	podGone    reason = "nothing is left of the pod"
+	podAgain   reason = "the pod starts again in a new sandbox"
+	unfinished reason = "an earlier operation was not completed"
+	strayed    reason = "it came home by itself"
+	byHand     reason = "an operator wants it"
+)
+
+// End returns what a sandbox holds that has ended, as its runtime says. It may be called
+// in any order with anything else, any number of times. What cannot be returned now is
+// logged and left to the sweep.
+func (t *Table) End(sandbox string) {
+	_ = t.returnAll(sandbox, podEnded)
+	t.forget(sandbox)
+}
+
+// returnAll returns all devices of a sandbox. Those that cannot be returned, or are home and
+// not yet as they were, stay in the journal for the sweep; the error, which has been logged,
+// tells of them.
+func (t *Table) returnAll(sandbox string, why reason) error {
+	defer t.locks.lock(sandbox)()
+	record, ok := t.journal.Get(sandbox)
+	if !ok || record.State == journal.Lost || record.State == journal.Quarantined {
+		return nil
+	}
+	if why == unfinished && record.State == journal.Attached {
+		return nil // it was completed, and the sandbox has its devices again
+	}
+	r := t.returning(record, why)
+	// Invariant: a sandbox leaves Attached before its first device does. The return does
+	// not depend on the write: a full disk must not keep a device in a dead pod.
+	r.left.State = journal.Returning
+	r.check("write the record", t.journal.Put(&r.left))
+	r.left.Devices, r.left.Lost = nil, nil
+	return r.run(slices.Concat(record.Devices, record.Lost))
+}
+
+// returnSome returns some devices of a sandbox that keeps the others. Those that are lost or
+// in quarantine get another try.
+func (t *Table) returnSome(sandbox string, why reason, some func(netmove.Attachment) bool) error {
+	defer t.locks.lock(sandbox)()
+	record, ok := t.journal.Get(sandbox)
+	if !ok || record.State == journal.Attaching {
+		return nil
+	}
+	r := t.returning(record, why)
+	var devices [3][]netmove.Attachment
+	for i, list := range []*[]netmove.Attachment{&r.left.Devices, &r.left.Quarantined, &r.left.Lost} {
+		devices[i], *list = split(*list, some)
+	}
+	if record.State != journal.Attached || len(r.left.Devices) == 0 {
+		r.left.State = journal.Returning
+	}
+	if record.State == journal.Attached {
+		r.markLacking(devices[0])
+	}
+	r.away = len(r.left.Devices) > 0
+	return r.run(slices.Concat(devices[:]...))
+}
+
+// split separates the attachments for which holds is true from the others.
+func split(list []netmove.Attachment, holds func(netmove.Attachment) bool) (yes, no []netmove.Attachment) {
+	for _, a := range list {
+		if holds(a) {
+			yes = append(yes, a)
+		} else {
+			no = append(no, a)
+		}
+	}
+	return yes, no
+}
+
+// returning is one try to return devices of a sandbox.
+type returning struct {
+	*Table
+	log    *slog.Logger
+	why    reason
+	before *journal.Record
+	left   journal.Record // with the devices that are not done with
+	home   []string       // names of those that are home and free
+	away   bool           // a device is, or may be, still in the pod
+	pinned bool           // the namespace could not be let go of
+	failed []error        // what is not as it was
+}
+
+func (t *Table) returning(record *journal.Record, why reason) *returning {
+	r := &returning{Table: t, log: recordLog(t.log, record), why: why, before: record, left: *record}
+	r.left.Problems = map[string]journal.Problem{}
+	maps.Copy(r.left.Problems, record.Problems)
+	return r
+}
+
+// markLacking publishes which devices an attached sandbox is about to lose, before it does.
+func (r *returning) markLacking(devices []netmove.Attachment) {
+	if len(devices) == 0 {
+		return
+	}
+	going := r.left
+	going.Devices, going.Quarantined, going.Lost = r.before.Devices, r.before.Quarantined, r.before.Lost
+	going.Problems = maps.Clone(r.left.Problems)
+	for _, a := range devices {
+		if _, known := going.Problems[a.Before.Name]; !known {
+			going.Problems[a.Before.Name] = journal.Problem{Text: "it is being returned: " + string(r.why)}
+		}
+	}
+	r.check("write the record", r.journal.Put(&going))
+}
+
+// run returns the devices and writes what is left.
+func (r *returning) run(devices []netmove.Attachment) error {
+	began := time.Now()
+	r.all(devices)
+	r.observer.ReturnTook(time.Since(began))
+	if !r.away && len(r.left.Quarantined) == 0 {
+		err := r.pins.release(r.left.Sandbox)
+		r.check("let go of the pod's network namespace", err)
+		r.pinned = err != nil
+	}
+	r.write()
+	if len(r.home) > 0 {
+		r.log.Info("devices returned", "why", string(r.why), "devices", r.home, "took", time.Since(began))
+	}
+	return errors.Join(r.failed...)
+}
+
+func (r *returning) check(what string, err error) {
+	if err != nil {
+		r.log.Error("cannot "+what, "err", err)
+	}
+}
+
+// all returns the devices, last one first.
+func (r *returning) all(devices []netmove.Attachment) {
+	netns, closeNetns, err := r.pins.namespace(&r.left)
+	if err != nil {
+		r.away = true
+		r.failed = append(r.failed, err)
+		if r.memories.news(r.left.Sandbox, "", err.Error()) {
+			r.log.Error("cannot open the pod's network namespace", "err", err)
+		}
+		r.left.Devices = slices.Concat(r.left.Devices, devices)
+		return
+	}
+	if netns == nil && r.memories.news(r.left.Sandbox, "", "gone") {
+		r.log.Warn("the pod's network namespace is gone", "netns", r.left.Netns.Path)
+	}
+	for _, a := range slices.Backward(devices) {
+		r.one(netns, a)
+	}
+	r.check("close the pod's network namespace", closeNetns())
+}
+
+// one returns one device and files it by the outcome.
+func (r *returning) one(netns netmove.Namespace, a netmove.Attachment) {
+	back := a
+	if r.left.Committed && r.config.Load().OnReturn == config.Down {
+		back.Before = a.Before.LeftDown()
+	}
+	err := r.mover.Return(netns, &back)
+	how := outcomeOf(err, back.Guard, func() bool { return r.enough(a) })
+	delete(r.left.Problems, a.Before.Name)
+	if err != nil {
+		r.failed = append(r.failed, err)
+	}
+	switch how {
+	case OutcomeReturned, OutcomeAltered:
+		r.isHome(a, how, err)
+	case OutcomeQuarantined:
+		r.isQuarantined(a, err)
+	case OutcomeLost:
+		r.isLost(a, err)
+	case OutcomeAgain:
+		r.again(a, err)
+		return
+	}
+	r.memories.done(r.left.Sandbox, deviceKey(a))
+	if !(how == OutcomeLost && r.wasLost(a)) { // counted then
+		r.observer.Returned(how)
+	}
+}
+
+// wasLost reports whether the device was lost before this try.
+func (r *returning) wasLost(a netmove.Attachment) bool {
+	return slices.ContainsFunc(r.before.Lost, same(a))
+}
+
+// deviceKey tells a device from every other, whatever its name.
+func deviceKey(a netmove.Attachment) string { return a.Before.Identity.RecognisableName() }
+
+// enough reports whether this try was the last that is due.
+func (r *returning) enough(a netmove.Attachment) bool {
+	return r.why == byHand || r.wasLost(a) || r.memories.try(r.left.Sandbox, deviceKey(a)) >= enoughTries
+}
+
+// same tells the attachments of the same device.
+func same(a netmove.Attachment) func(netmove.Attachment) bool {
+	return among([]netmove.Identity{a.Before.Identity})
+}
+
+// among tells the attachments of these devices.
+func among(devices []netmove.Identity) func(netmove.Attachment) bool {
+	return func(a netmove.Attachment) bool { return slices.ContainsFunc(devices, a.Before.Identity.Same) }
+}
+
+// isHome files a device that is home and free.
+func (r *returning) isHome(a netmove.Attachment, how Outcome, err error) {
+	r.home = append(r.home, a.Before.Name)
+	if how == OutcomeAltered {
+		r.alter(a, r.left.Holder(), err)
+		r.log.Error("device is home, and not quite as it was", "device", a.Before.Name, "err", err)
+	}
+	if r.left.State == journal.Attached {
+		r.left.Problems[a.Before.Name] = journal.Problem{Text: "it was returned: " + string(r.why)}
+	}
+}
+
+// isQuarantined files a device that is home with something of the pod's on it.
+func (r *returning) isQuarantined(a netmove.Attachment, err error) {
+	r.left.Quarantined = append(slices.Clone(r.left.Quarantined), a)
+	r.problem(a, err)
+	r.log.Error("device is quarantined: it stays down, and nobody gets it, until it is returned by hand",
+		"device", a.Before.Name, "err", err, "hint", "remove what is on it, then: nri-netdev return "+a.Before.Name)
+}
+
+// isLost files a device that cannot be found. Hardware stays on record whatever a person
+// says: it comes home as the pod left it.
+func (r *returning) isLost(a netmove.Attachment, err error) {
+	if r.why == byHand && !hardware(a) {
+		return // who is told need not be told again
+	}
+	r.left.Lost = append(slices.Clone(r.left.Lost), a)
+	r.problem(a, err)
+	if !r.wasLost(a) {
+		r.log.Error("device is lost", "device", a.Before.Name, "err", err)
+	}
+}
+
+// hardware reports whether the kernel brings the device home when the namespace that it is
+// in dies. Virtual devices die with it.
+func hardware(a netmove.Attachment) bool { return a.Before.Identity.Parent != "" }
+
+// again files a device whose return is tried again. The sweep does so every second: what it
+// meets is logged when it is new.
+func (r *returning) again(a netmove.Attachment, err error) {
+	r.left.Devices = append(slices.Clone(r.left.Devices), a)
+	r.away = r.away || !errors.Is(err, netmove.ErrDiffers)
+	r.problem(a, err)
+	if !errors.Is(err, netmove.ErrLost) && r.memories.news(r.left.Sandbox, deviceKey(a), err.Error()) {
+		r.log.Error("device cannot be returned yet", "device", a.Before.Name, "err", err)
+	}
+}
+
+func (r *returning) problem(a netmove.Attachment, err error) {
+	r.left.Problems[a.Before.Name] = journal.Problem{Misnamed: errors.Is(err, netmove.ErrMisnamed), Text: err.Error()}
+}
+
+// write writes what is left.
+func (r *returning) write() {
+	switch {
+	case len(r.left.Devices) > 0 || r.pinned:
+	case len(r.left.Quarantined) > 0:
+		r.left.State = journal.Quarantined
+	case len(r.left.Lost) > 0:
+		r.left.State = journal.Lost
+	default:
+		r.check("remove the record", r.journal.Remove(r.left.Sandbox))
+		return
+	}
+	if ended := r.left.State == journal.Quarantined || r.left.State == journal.Lost; ended && r.left.Ended.IsZero() {
+		r.left.Ended = time.Now()
+	}
+	r.check("write the record", r.journal.Put(&r.left))
+}

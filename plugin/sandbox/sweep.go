@@ -1,0 +1,162 @@
+package sandbox
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+const (
+	// sweepEvery is how often the sweep looks at the records, if nothing wakes it.
+	sweepEvery = time.Second
+
+	// lookAgain is how long after a look that has not settled everything the next one
+	// follows: after the first proof of an end, and while annotations are left to read.
+	lookAgain = 100 * time.Millisecond
+
+	// lostKept is how long the record of lost virtual devices is kept for people.
+	lostKept = 24 * time.Hour
+
+	// mostLost bounds how many such records there are.
+	mostLost = 256
+)
+
+// Recover completes what the process before this one left: what it had not completed is
+// returned; what pods have, they keep, and their namespaces are pinned again where the pin is
+// gone. It is called once. Hooks may be served meanwhile: what is not home yet is nobody
+// else's.
+func (t *Table) Recover() {
+	defer t.recovered.Store(true)
+	for _, r := range t.left {
+		if r.State == journal.Attaching || r.State == journal.Returning {
+			t.observer.Recovers()
+			_ = t.returnAll(r.Sandbox, unfinished) // logged, and tried again
+		} else if err := t.pins.holdPrograms(r); err != nil {
+			recordLog(t.log, r).Warn("a program of the host's is gone while the pod does without it", "err", err)
+		}
+	}
+	t.left = nil
+	t.sweep()
+	if err := t.pins.clean(t.journal); err != nil {
+		t.log.Error("cannot remove pins without a record", "err", err)
+	}
+}
+
+// Sweep recovers, and then does, until ctx ends, what no hook is there for: it completes
+// returns, finds the ends of sandboxes, and looks for the devices of those that run.
+func (t *Table) Sweep(ctx context.Context) {
+	t.Recover()
+	w := newWatch(t.mover.Kernel, t.log)
+	defer w.close()
+	tick := time.NewTicker(sweepEvery)
+	defer tick.Stop()
+	for t.await(ctx, w, tick.C) {
+		if t.sweep() {
+			time.AfterFunc(lookAgain, w.now)
+		}
+	}
+}
+
+// await waits until it is time for a look, and reports whether there is to be one.
+func (t *Table) await(ctx context.Context, w *watch, tick <-chan time.Time) bool {
+	w.follow(t.journal.All())
+	for {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick:
+			return true
+		case <-w.died:
+			return true
+		case e := <-w.events():
+			if w.matters(e) {
+				return true
+			}
+		case err := <-w.overflows():
+			t.log.Debug("some events of inotify are lost", "err", err)
+			return true
+		}
+	}
+}
+
+// sweep looks at every record and every memory once. It reports whether the next look
+// should follow soon.
+func (t *Table) sweep() (soon bool) {
+	if anew, err := t.journal.Restore(); anew || err != nil {
+		t.log.Error("the folder of the journal was removed: its records are written again", "err", err)
+	}
+	var lost []*journal.Record
+	for _, r := range t.journal.All() {
+		switch r.State {
+		case journal.Returning:
+			_ = t.returnAll(r.Sandbox, unfinished) // logged, and tried again
+		case journal.Attached:
+			t.tend(r)
+		case journal.Lost, journal.Quarantined:
+			if t.seekLost(r); r.State == journal.Lost && !slices.ContainsFunc(r.Lost, hardware) {
+				lost = append(lost, r)
+			}
+		case journal.Attaching: // its hook is at work on it
+		}
+	}
+	t.forgetLost(lost)
+	t.forgetAltered()
+	t.forgetEnded()
+	return t.reconcile() || t.halfProven()
+}
+
+// tend looks after a sandbox that has its devices. What was moved by hand has no end that
+// could be found.
+func (t *Table) tend(r *journal.Record) {
+	if !r.Manual() && t.ended(placeOf(r)) {
+		_ = t.returnAll(r.Sandbox, podGone) // logged, and tried again
+		t.forget(r.Sandbox)
+		return
+	}
+	begun, home := t.tendLocked(r.Sandbox)
+	if len(begun) > 0 {
+		_ = t.returnSome(r.Sandbox, unfinished, among(begun)) // logged, and tried again
+	}
+	if len(home) > 0 {
+		_ = t.returnSome(r.Sandbox, strayed, among(home)) // logged, and tried again
+	}
+}
+
+// seekLost takes up devices that were lost and are home again: hardware comes home when the
+// namespace that it was hidden in dies. What is quarantined waits for an operator.
+func (t *Table) seekLost(r *journal.Record) {
+	if lost, _ := split(r.Lost, t.isHome); len(lost) > 0 {
+		_ = t.returnSome(r.Sandbox, strayed, t.isHome) // logged, and tried again
+	}
+}
+
+// forgetLost removes records of lost virtual devices that were kept for long enough, by the
+// time since boot, or that are too many.
+//
+// Invariant: hardware that is lost stays on record until the node boots.
+func (t *Table) forgetLost(records []*journal.Record) {
+	slices.SortFunc(records, func(a, b *journal.Record) int { return cmp.Compare(b.Ended.UnixNano(), a.Ended.UnixNano()) })
+	for i, r := range records {
+		if i < mostLost && t.keptFor(r.Sandbox) < lostKept {
+			continue
+		}
+		if err := t.journal.Remove(r.Sandbox); err != nil {
+			recordLog(t.log, r).Error("cannot remove the record of lost devices", "err", err)
+		}
+	}
+}
+
+// keptFor is how long this process has kept the record of a sandbox's lost devices.
+func (t *Table) keptFor(sandbox string) (d time.Duration) {
+	now := t.mover.Kernel.Now()
+	t.memories.change(sandbox, func(one *memory) {
+		if one.endedAt == 0 {
+			one.endedAt = now
+		}
+		d = time.Duration(now - one.endedAt)
+	})
+	return d
+}

@@ -1,0 +1,64 @@
+package sandbox
+
+import (
+	"log/slog"
+	"sync/atomic"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+)
+
+// Table is what the sandboxes of the node hold. Make it with New.
+type Table struct {
+	mover    *netmove.Mover
+	journal  *journal.Journal // with the published state of each sandbox
+	config   atomic.Pointer[config.NodeConfig]
+	log      *slog.Logger
+	observer Observer
+
+	locks    locks
+	pins     *pins
+	memories memories
+	altered  keyed[Altered] // by the device's recognisable name
+	ends     *ends
+	estimate estimate
+
+	left      []*journal.Record // by the process before this one
+	recovered atomic.Bool       // nothing of that is left to do
+}
+
+// New makes a table that moves devices with mover, keeps its records in j and its pins
+// below the state folder, and begins with the node config c. A nil observer counts
+// nothing.
+func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
+	if observer == nil {
+		observer = nobody{}
+	}
+	t := &Table{
+		mover: mover, journal: j, log: log, observer: observer, left: j.All(),
+		pins: newPins(mover.Kernel, state, log),
+		ends: newEnds(mover.Kernel, log),
+	}
+	t.config.Store(c)
+	return t
+}
+
+// Config is the node config in force.
+func (t *Table) Config() *config.NodeConfig { return t.config.Load() }
+
+// SetConfig replaces the node config. Pods that have their devices keep them.
+func (t *Table) SetConfig(c *config.NodeConfig) { t.config.Store(c) }
+
+// Recovered reports whether nothing is left to do of what earlier processes left.
+func (t *Table) Recovered() bool { return t.recovered.Load() }
+
+// Pins counts the network namespaces that are kept alive.
+func (t *Table) Pins() int { return t.pins.count() }
+
+// SetAside counts the files of the journal that were no records.
+func (t *Table) SetAside() int { return t.journal.SetAside() }
+
+// SeeRuntime notes the pid of the runtime, which is 0 for a process that this one cannot
+// see (SO_PEERCRED, unix(7)).
+func (t *Table) SeeRuntime(pid int32) { t.ends.seeRuntime(pid) }
