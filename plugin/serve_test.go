@@ -8,16 +8,22 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"io"
 	"net"
 	"path/filepath"
+	"runtime"
+	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/containerd/nri/pkg/adaptation"
 	"github.com/containerd/nri/pkg/api"
+	"github.com/containerd/nri/pkg/net/multiplex"
 	"github.com/containerd/nri/pkg/stub"
+	"github.com/containerd/ttrpc"
 )
 
 // runtimeSide is the runtime's half of NRI, on a real socket.
@@ -25,10 +31,15 @@ type runtimeSide struct{ *adaptation.Adaptation }
 
 func startRuntime(t testing.TB, socket string) *runtimeSide {
 	t.Helper()
-	sync := func(ctx context.Context, cb adaptation.SyncCB) error {
-		_, err := cb(ctx, nil, nil)
+	return startRuntimeWith(t, socket, func(ctx context.Context, synchronize adaptation.SyncCB) error {
+		_, err := synchronize(ctx, nil, nil)
 		return err
-	}
+	})
+}
+
+// startRuntimeWith starts a runtime that synchronizes plugins in its own way.
+func startRuntimeWith(t testing.TB, socket string, sync func(context.Context, adaptation.SyncCB) error) *runtimeSide {
+	t.Helper()
 	update := func(context.Context, []*api.ContainerUpdate) ([]*api.ContainerUpdate, error) { return nil, nil }
 	a, err := adaptation.New("test", "v1", sync, update,
 		adaptation.WithSocketPath(socket),
@@ -189,9 +200,9 @@ func (c *cable) cut(t *testing.T) {
 // within two seconds, and has what its pods have.
 func TestReconnect(t *testing.T) {
 	n := newNode(t, allowAll)
-	socket, runtime := filepath.Join(t.TempDir(), "cable.sock"), filepath.Join(t.TempDir(), "nri.sock")
-	r := startRuntime(t, runtime)
-	c := lay(t, socket, runtime)
+	socket, far := filepath.Join(t.TempDir(), "cable.sock"), filepath.Join(t.TempDir(), "nri.sock")
+	r := startRuntime(t, far)
+	c := lay(t, socket, far)
 	n.serve(t, socket)
 	r.await(t)
 	pod := n.pod("a", "- {name: eth1, newName: net1}")
@@ -203,7 +214,7 @@ func TestReconnect(t *testing.T) {
 		c.cut(t)
 		eventually(t, "loss of the connection", func() bool { return !n.Registered() })
 		time.Sleep(500 * time.Millisecond) // the plugin meets no socket
-		c = lay(t, socket, runtime)
+		c = lay(t, socket, far)
 		back := time.Now()
 		r.await(t)
 		t.Logf("registered %v after the socket's return", time.Since(back).Round(time.Millisecond))
@@ -239,6 +250,142 @@ func TestSilentRuntime(t *testing.T) {
 		t.Fatal(err)
 	}
 	startRuntime(t, socket).await(t)
+}
+
+// A runtime that dies between the registration and the configuration, again and again: the
+// plugin is back each time, and nothing of the connection is left.
+func TestRuntimeDiesBeforeItConfigures(t *testing.T) {
+	n := newNode(t, allowAll)
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.serve(t, socket)
+	registerOnce(t, l)
+	settled := goroutinesOfConnections()
+	const deaths = 5
+	for range deaths {
+		registerOnce(t, l)
+	}
+	if n.Registered() {
+		t.Error("the plugin takes itself for registered")
+	}
+	eventually(t, "end of the connections", func() bool { return goroutinesOfConnections() <= settled })
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	startRuntime(t, socket).await(t)
+	eventually(t, "registration", n.Registered)
+}
+
+// registrar answers a plugin's registration.
+type registrar struct{ done chan struct{} }
+
+func (r registrar) RegisterPlugin(context.Context, *api.RegisterPluginRequest) (*api.Empty, error) {
+	defer close(r.done)
+	return &api.Empty{}, nil
+}
+
+func (registrar) UpdateContainers(context.Context, *api.UpdateContainersRequest) (*api.UpdateContainersResponse, error) {
+	return &api.UpdateContainersResponse{}, nil
+}
+
+// registerOnce is a runtime that takes one connection, answers the registration, and dies.
+func registerOnce(t *testing.T, l net.Listener) {
+	t.Helper()
+	conn, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	mux := multiplex.Multiplex(conn)
+	requests, err := mux.Listen(multiplex.RuntimeServiceConn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := ttrpc.NewServer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := registrar{make(chan struct{})}
+	api.RegisterRuntimeService(server, r)
+	served := make(chan struct{})
+	go func() {
+		_ = server.Serve(t.Context(), requests)
+		close(served)
+	}()
+	select {
+	case <-r.done:
+	case <-time.After(time.Minute):
+		t.Error("the plugin does not register")
+	}
+	time.Sleep(10 * time.Millisecond) // no event tells that the answer is read
+	server.Close()
+	mux.Close()
+	<-served
+}
+
+// goroutinesOfConnections counts the goroutines that serve or wait for a runtime.
+func goroutinesOfConnections() int {
+	stacks := make([]byte, 1<<20)
+	stacks = stacks[:runtime.Stack(stacks, true)]
+	return strings.Count(string(stacks), "nri/pkg/stub.(*stub).Start(") + strings.Count(string(stacks), "multiplex.(*mux).reader")
+}
+
+// A runtime configures the plugin, lists its pods, and drops the plugin: it was never
+// registered, and did not say so.
+func TestNotRegisteredUntilAccepted(t *testing.T) {
+	n := newNode(t, allowAll)
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	lists, early := make(chan struct{}, 100), atomic.Int32{}
+	var accepts, started atomic.Bool
+	startRuntimeWith(t, socket, func(ctx context.Context, synchronize adaptation.SyncCB) error {
+		if !started.Swap(true) { // with plugins that the runtime launches, of which there are none
+			return nil
+		}
+		defer func() { lists <- struct{}{} }()
+		if n.Registered() || n.Status().Runtime != nil {
+			early.Add(1)
+		}
+		if _, err := synchronize(ctx, nil, nil); err != nil || accepts.Load() {
+			return err
+		}
+		return errors.New("the answer came too late")
+	})
+	n.serve(t, socket)
+	for range 5 {
+		<-lists
+	}
+	if early.Load() > 0 || n.Registered() || n.metric(t, "nri_netdev_registered") != "0" {
+		t.Errorf("registered with a runtime that has dropped it, %d times of 5", early.Load())
+	}
+	accepts.Store(true)
+	eventually(t, "registration", n.Registered)
+	if n.Status().Runtime == nil || n.metric(t, "nri_netdev_registered") != "1" {
+		t.Error("status or metric say that it is not registered")
+	}
+}
+
+// However many pods have annotations that are dear to read, the plugin is registered, and
+// another pod gets its devices.
+func TestRegistersBesideDearAnnotations(t *testing.T) {
+	n := newNode(t, allowAll)
+	var pods []*api.PodSandbox
+	var containers []*api.Container
+	for i := range 110 {
+		pod := n.pod(strconv.Itoa(i), "[{"+strings.Repeat("a,", 32764)+"}]")
+		pods, containers = append(pods, pod), append(containers, &api.Container{PodSandboxId: pod.Id})
+	}
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	r := startRuntimeWith(t, socket, func(ctx context.Context, synchronize adaptation.SyncCB) error {
+		_, err := synchronize(ctx, pods, containers)
+		return err
+	})
+	n.serve(t, socket)
+	eventually(t, "registration", n.Registered)
+	if err := r.run(t, n.pod("next", "- name: eth1")); err != nil {
+		t.Error(err)
+	}
 }
 
 // The kernel is slow and the runtime's time-out short: the plugin answers

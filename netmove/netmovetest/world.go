@@ -270,7 +270,7 @@ func (w *World) WhenEnded(pid int, ended func()) (stop func(), err error) {
 // is its cookie here.
 func (w *World) Occupied(inode uint64) (occupied bool, err error) {
 	err = w.do(func() error {
-		for _, ns := range w.namespaces {
+		for _, ns := range w.all {
 			if ns.cookie == inode && ns.occupied {
 				occupied = true
 			}

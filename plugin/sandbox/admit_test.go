@@ -104,3 +104,22 @@ func TestRunToldTwice(t *testing.T) {
 		t.Error("the second time changed the world")
 	}
 }
+
+// The runtime's list leaves out containers that have ended: of a pod that is attached late it
+// cannot be known whether one has run without the devices, and status says so.
+func TestLateAttachIsTold(t *testing.T) {
+	for _, listed := range []bool{true, false} {
+		n := newNode(t, allowAll)
+		pod := n.pod("a", "- name: eth1")
+		if listed {
+			n.list([]*testPod{pod})
+		}
+		if err := n.create(t, pod); err != nil {
+			t.Fatal(err)
+		}
+		got := n.Status().Attachments[0].Differences
+		if told := len(got) == 1 && got[0].Attribute == "late"; told != listed {
+			t.Errorf("listed before: %v, differences %+v", listed, got)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
 )
 
 // stateOf tells the device's state in the status, and why.
@@ -184,5 +185,88 @@ func TestMisnamedIsReported(t *testing.T) {
 	}
 	if r, _ := n.journal.Get(pod.ID); r.State != journal.Returning {
 		t.Errorf("record: %+v", r)
+	}
+}
+
+// A name that means two devices is refused, with both named: one that a pod has lost, and one
+// that was made anew and is another pod's.
+func TestReturnOfANameThatMeansTwo(t *testing.T) {
+	n, _, lost, ns := holding(t)
+	ns.Remove("net1")
+	for range looksInVain {
+		n.sweep()
+	}
+	n.host.Add(netmove.Snapshot{Name: "eth1", MTU: 1500})
+	running := n.pod("b", "- name: eth1")
+	if err := n.run(t.Context(), running); err != nil {
+		t.Fatal(err)
+	}
+	_, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}})
+	for _, want := range []string{lost.ID, running.ID, "--sandbox"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("error %v does not name %s", err, want)
+		}
+	}
+	if r, ok := n.journal.Get(running.ID); !ok || r.State != journal.Attached || len(r.Devices) != 1 {
+		t.Errorf("the pod that runs was robbed: %+v", r)
+	}
+	if r, err := n.ReturnByHand(Selection{Sandbox: running.ID}); err != nil || len(r.Devices) != 1 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	if _, ok := n.journal.Get(lost.ID); !ok {
+		t.Error("the other record went along")
+	}
+}
+
+// A device that was moved by hand and is home, but not yet as it was, is returning, for the
+// reason that there is.
+func TestManualReturnThatIsNotDone(t *testing.T) {
+	n := newNode(t, allowAll)
+	n.AddNamespace("lab")
+	if _, err := n.Move(t.Context(), Move{Device: "eth1", Netns: "lab"}, "lab"); err != nil {
+		t.Fatal(err)
+	}
+	for step := 1; ; step++ {
+		n.Fail(step, netmovetest.Before)
+		r, err := n.ReturnByHand(Selection{All: true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Fail(0, netmovetest.Never)
+		if _, err := n.host.Link("eth1"); err == nil && len(r.Problems) > 0 {
+			break // home, and something could not be put back
+		}
+		if len(r.Problems) == 0 {
+			t.Fatal("no step leaves it home and not as it was")
+		}
+	}
+	if state, problem := n.stateOf(t, "eth1"); state != StateReturning || problem == "" {
+		t.Errorf("eth1 is %s: %q", state, problem)
+	}
+	n.sweep()
+	if state, _ := n.stateOf(t, "eth1"); state != "" {
+		t.Errorf("eth1 is %s after another try", state)
+	}
+}
+
+// After a return by hand, the next container of the pod is told so, and the pod is reported.
+func TestContainerAfterAReturnByHand(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1")
+	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := n.Missed(); len(got) != 1 || got[0].Reason != returnedByHand {
+		t.Errorf("missed: %+v", got)
+	}
+	if err := n.create(t, pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), returnedByHand) {
+		t.Errorf("the next container: %v", err)
+	}
+	n.End(pod.ID)
+	if got := n.Missed(); len(got) > 0 {
+		t.Errorf("missed: %+v", got)
 	}
 }

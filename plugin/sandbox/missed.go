@@ -23,13 +23,14 @@ type Missed struct {
 	Reason  string `json:"reason"`
 }
 
-// miss reports a sandbox that runs without its devices. It logs that once.
+// miss reports a sandbox that runs without its devices, for the first reason that is known.
 func (t *Table) miss(sandbox, why string) {
 	t.memories.look(sandbox, func(one *memory) {
-		if one.missed == "" {
-			one.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
+		if one.missed != "" {
+			return
 		}
 		one.missed = why
+		one.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
 	})
 }
 

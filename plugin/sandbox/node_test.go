@@ -521,7 +521,7 @@ func TestOnReturnDown(t *testing.T) {
 
 func eventually(t testing.TB, what string, holds func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); !holds(); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("no %s", what)
 		}
@@ -536,3 +536,37 @@ type refusal struct{}
 
 func (refusal) Late() error    { return nil }
 func (refusal) Succeed() error { return errNobodyWaits }
+
+// other is a device that no pod can have.
+func other(name string) netmove.Snapshot {
+	return netmove.Snapshot{Name: name, Role: netmove.Role{DefaultRoute: name}}
+}
+
+// namespaceOf is the namespace of a pod, as who is in it has it.
+func (n *node) namespaceOf(t testing.TB, p *testPod) *netmovetest.Namespace {
+	t.Helper()
+	ns, err := n.OpenNamespace(p.NetnsPath)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ns.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return ns.(*netmovetest.Namespace)
+}
+
+// ageMemories makes what is remembered so old that absence from a list counts.
+func (n *node) ageMemories() {
+	for _, id := range n.memories.keys() {
+		n.memories.look(id, func(one *memory) { one.since = time.Now().Add(-2 * absenceCounts) })
+	}
+}
+
+// afterAWhile ends a wait for what must not happen.
+func afterAWhile() <-chan time.Time { return time.After(50 * time.Millisecond) }
+
+// withMinute is a context with a deadline that nothing meets.
+func withMinute(t *testing.T) (context.Context, context.CancelFunc) {
+	t.Helper()
+	return context.WithTimeout(t.Context(), time.Minute)
+}

@@ -21,7 +21,7 @@ const (
 	lostKept = 24 * time.Hour
 
 	// mostLost bounds how many such records there are.
-	mostLost = 256
+	mostLost = 64
 )
 
 // Recover completes what the process before this one left: what it had not completed is

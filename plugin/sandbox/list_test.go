@@ -1,0 +1,226 @@
+package sandbox
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+)
+
+// dear are annotations of 64 KiB, the most that there may be, that take long to read.
+func dear() map[string]string {
+	return map[string]string{
+		"valid, and asks for nothing": "[" + strings.Repeat("#\n", 32767) + "]",
+		"invalid":                     "[{" + strings.Repeat("a,", 32764) + "}]",
+	}
+}
+
+// Whatever pods write into their annotations, the runtime's list is only stored; the
+// sweep reads them, a few at a time, each once.
+func TestListReadsNothing(t *testing.T) {
+	for name, text := range dear() {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, allowAll)
+			var pods []*testPod
+			for i := range 12 {
+				pods = append(pods, n.pod(fmt.Sprint(i), text))
+			}
+			n.list(pods, pods...)
+			if got := n.unreadLeft(); got != len(pods) {
+				t.Errorf("%d of %d annotations are left for the sweep", got, len(pods))
+			}
+			looks := 1
+			for n.sweep(); n.unreadLeft() > 0; looks++ {
+				if left := n.unreadLeft(); !n.sweep() && n.unreadLeft() > 0 {
+					t.Fatalf("the sweep does not come back soon for %d annotations", left)
+				}
+			}
+			if looks == 1 {
+				t.Error("all were read in one look")
+			}
+			want := len(pods)
+			if name != "invalid" {
+				want = 0
+			}
+			if got := len(n.Missed()); got != want {
+				t.Errorf("%d pods are missed, want %d", got, want)
+			}
+			if err := n.run(t.Context(), n.pod("next", "- name: eth1")); err != nil {
+				t.Errorf("another pod: %v", err)
+			}
+		})
+	}
+}
+
+// unreadLeft counts the annotations that the sweep has not read.
+func (n *node) unreadLeft() (left int) {
+	for _, id := range n.memories.keys() {
+		n.memories.look(id, func(one *memory) {
+			if one.unread != nil {
+				left++
+			}
+		})
+	}
+	return left
+}
+
+// A list is not read for pods that have their devices, nor for those without a container,
+// and such pods are not missed.
+func TestListOfPodsThatAreWell(t *testing.T) {
+	n := newNode(t, allowAll)
+	attached, waiting, stopped := n.pod("a", "- name: eth1"), n.pod("b", "- name: eth2"), n.pod("c", "- name: eth3")
+	stopped.NetnsPath = ""
+	if err := n.run(t.Context(), attached); err != nil {
+		t.Fatal(err)
+	}
+	all := []*testPod{attached, waiting, stopped}
+	n.list(all, attached, stopped)
+	n.sweep()
+	if got := n.Missed(); len(got) > 0 || n.unreadLeft() > 0 {
+		t.Errorf("missed %+v, unread %d", got, n.unreadLeft())
+	}
+	if err := n.create(t, waiting); err != nil {
+		t.Errorf("a pod without a container yet: %v", err)
+	}
+}
+
+// While an attach is under way, or its undo, it is not settled whether a pod is missed.
+func TestListWhileAPodIsAtWork(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	taken := n.host.Add(other("eth1"))
+	if r, err := n.ReturnByHand(Selection{Sandbox: pod.ID}); err != nil || len(r.Problems) != 1 { // it waits for the name
+		t.Fatal(r, err)
+	}
+	n.list([]*testPod{pod}, pod)
+	n.sweep()
+	if got := n.Missed(); len(got) > 0 {
+		t.Errorf("missed while its devices are on their way: %+v", got)
+	}
+	if err := n.host.Delete(taken.Identity.Index); err != nil {
+		t.Fatal(err)
+	}
+	n.sweep()
+	n.sweep()
+	if got := n.Missed(); len(got) != 1 || got[0].Reason != startedWithout {
+		t.Errorf("missed %+v", got)
+	}
+}
+
+// A pod that runs without its devices is reported until it has ended, whoever tells of
+// that, or nobody.
+func TestMissedEndsWithThePod(t *testing.T) {
+	for name, end := range map[string]func(*node, *testPod, *netmovetest.Namespace){
+		"a hook": func(n *node, pod *testPod, _ *netmovetest.Namespace) { n.End(pod.ID) },
+		"nobody: file and processes are gone": func(n *node, _ *testPod, ns *netmovetest.Namespace) {
+			ns.Leave()
+			n.RemoveNamespace("pod-a")
+		},
+		"nobody: the pause process is gone": func(_ *node, _ *testPod, ns *netmovetest.Namespace) { ns.Leave() },
+		"a list": func(n *node, _ *testPod, ns *netmovetest.Namespace) {
+			n.ageMemories()
+			n.list(nil)
+			ns.Leave()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := newNode(t, allowAll)
+			pod := n.pod("a", "- name: eth1")
+			ns := n.namespaceOf(t, pod)
+			pod.Pause = int(ns.Inode())
+			if name == "a list" {
+				pod.Pause = 0
+			}
+			n.list([]*testPod{pod}, pod)
+			n.sweep()
+			n.sweep()
+			if got := n.Missed(); len(got) != 1 || got[0].Pod != "default/a" || got[0].Sandbox != pod.ID {
+				t.Fatalf("missed: %+v", got)
+			}
+			end(n, pod, ns)
+			for range proofsNeeded {
+				n.sweep()
+			}
+			if got := n.Missed(); len(got) > 0 {
+				t.Errorf("missed after its end: %+v", got)
+			}
+			if left := n.memories.keys(); len(left) > 0 {
+				t.Errorf("remembered: %q", left)
+			}
+		})
+	}
+}
+
+// What one look, or a pod that runs, may show is not taken for the end.
+func TestMissedWhileThePodRuns(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1")
+	ns := n.namespaceOf(t, pod)
+	n.list([]*testPod{pod}, pod)
+	n.sweep()
+	n.RemoveNamespace("pod-a") // its processes are left
+	for range 2 * proofsNeeded {
+		n.sweep()
+	}
+	if got := n.Missed(); len(got) != 1 {
+		t.Errorf("missed: %+v", got)
+	}
+	ns.Leave()
+	n.sweep()
+	if got := n.Missed(); len(got) != 1 {
+		t.Error("one look was enough")
+	}
+}
+
+// Nothing grows: whatever 10,000 sandboxes were, what is kept of them is gone with them.
+func TestNothingGrows(t *testing.T) {
+	n := newNode(t, allowAll)
+	before := n.World.String()
+	const sandboxes = 10_000
+	for i := range sandboxes {
+		pod := n.pod(fmt.Sprint(i), "- {name: eth1, newName: net1}")
+		ns := n.namespaceOf(t, pod)
+		pod.Pause = int(ns.Inode())
+		switch kind := i % 100; {
+		case kind == 0: // an ordinary life
+			_ = n.run(t.Context(), pod)
+			_ = n.create(t, pod)
+		case kind == 1: // comes home under another name first
+			_ = n.run(t.Context(), pod)
+			taken := n.host.Add(other("eth1"))
+			n.End(pod.ID)
+			_ = n.host.Delete(taken.Identity.Index)
+		case kind < 40: // refused, and asked again
+			pod.devices = "- name: eth7"
+			_ = n.run(t.Context(), pod)
+			_ = n.create(t, pod)
+		default: // runs without
+			n.list([]*testPod{pod}, pod)
+			_ = n.create(t, pod)
+		}
+		if i%3 == 0 {
+			n.End(pod.ID)
+		}
+		ns.Leave()
+		n.RemoveNamespace("pod-" + fmt.Sprint(i))
+		if i%50 == 49 {
+			n.sweep()
+		}
+	}
+	for range proofsNeeded + enoughTries {
+		n.sweep()
+	}
+	for what, left := range map[string][]string{
+		"memories": n.memories.keys(), "locks": n.locks.held.keys(), "pins": n.pins.held.keys(), "altered": n.altered.keys(),
+	} {
+		if len(left) > 0 {
+			t.Errorf("%d %s are left after %d sandboxes, such as %s", len(left), what, sandboxes, left[0])
+		}
+	}
+	n.host.Renumber()
+	n.asBefore(t, before)
+}
