@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"net/netip"
@@ -282,9 +283,16 @@ func TestSetAside(t *testing.T) {
 		t.Errorf("records: %v", all)
 	}
 	for name := range bad {
-		if _, err := os.Stat(filepath.Join(state, setAsideFolder, name)); err != nil {
-			t.Errorf("%s was not set aside: %v", name, err)
+		of := boot
+		if name == "old.json" || name == "boot.json" {
+			of = "boot-0"
 		}
+		if got, err := os.ReadFile(filepath.Join(state, setAsideFolder, of, name)); err != nil || !bytes.Equal(got, bad[name]) {
+			t.Errorf("%s was not set aside as it was: %v", name, err)
+		}
+	}
+	if got := j.SetAside(); got != len(bad) {
+		t.Errorf("%d files were set aside, want %d", got, len(bad))
 	}
 	if _, problems := open(t, state); len(problems) > 0 {
 		t.Errorf("told again: %v", problems)
@@ -353,14 +361,14 @@ func TestRestore(t *testing.T) {
 	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
 		t.Fatal(err)
 	}
-	if anew, err := j.Restore(); anew || err != nil {
-		t.Errorf("restored what was there: %v, %v", anew, err)
+	if saved, err := j.Save(); len(saved) > 0 || err != nil {
+		t.Errorf("restored what was there: %v, %v", saved, err)
 	}
 	if err := os.RemoveAll(filepath.Join(state, recordsFolder)); err != nil {
 		t.Fatal(err)
 	}
-	if anew, err := j.Restore(); !anew || err != nil {
-		t.Errorf("restored %v, %v", anew, err)
+	if saved, err := j.Save(); len(saved) != 1 || err != nil {
+		t.Errorf("restored %v, %v", saved, err)
 	}
 	again, _ := open(t, state)
 	if _, ok := again.Get("a"); !ok {

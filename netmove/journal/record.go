@@ -1,19 +1,3 @@
-// Package journal keeps on disk which pod holds which host devices, and what
-// they were on the host: one JSON file a sandbox, readable by people.
-//
-// A record is written before the first device of a sandbox is touched
-// (Begin), changed when the work is done (Put), and removed after the last
-// device is home (Remove). Whoever reads the journal after a crash knows every
-// device that may be away, and what to make of it again. The journal says what
-// was meant; the kernel is the truth.
-//
-// Writing is atomic: a temporary file is written, synchronised, renamed, and
-// the folder synchronised. The files belong on a tmpfs such as /run, since a
-// reboot ends namespaces and journal together; a record of an earlier boot is
-// set aside.
-//
-// The journal is also what decides between two pods that want one device:
-// Begin claims the devices of its record, by identity.
 package journal
 
 import (

@@ -186,6 +186,13 @@ func TestMisnamedIsReported(t *testing.T) {
 	if r, _ := n.journal.Get(pod.ID); r.State != journal.Returning {
 		t.Errorf("record: %+v", r)
 	}
+	written := n.journal.Homecomings()
+	for range 3 {
+		n.sweep()
+	}
+	if now := n.journal.Homecomings(); now != written {
+		t.Errorf("looks that changed nothing wrote %d records", now-written)
+	}
 }
 
 // A name that means two devices is refused, with both named: one that a pod has lost, and one

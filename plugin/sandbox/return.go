@@ -141,8 +141,9 @@ func (r *returning) run(devices []netmove.Attachment) error {
 	return errors.Join(r.failed...)
 }
 
+// check logs what failed, when it is new.
 func (r *returning) check(what string, err error) {
-	if err != nil {
+	if err != nil && r.memories.news(r.left.Sandbox, what, err.Error()) {
 		r.log.Error("cannot "+what, "err", err)
 	}
 }

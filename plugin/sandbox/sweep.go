@@ -85,9 +85,7 @@ func (t *Table) await(ctx context.Context, w *watch, tick <-chan time.Time) bool
 // sweep looks at every record and every memory once. It reports whether the next look
 // should follow soon.
 func (t *Table) sweep() (soon bool) {
-	if anew, err := t.journal.Restore(); anew || err != nil {
-		t.log.Error("the folder of the journal was removed: its records are written again", "err", err)
-	}
+	t.save()
 	var lost []*journal.Record
 	for _, r := range t.journal.All() {
 		switch r.State {
@@ -106,6 +104,22 @@ func (t *Table) sweep() (soon bool) {
 	t.forgetAltered()
 	t.forgetEnded()
 	return t.reconcile() || t.halfProven()
+}
+
+// save writes records again that are not on disk. It logs a problem when it is new.
+func (t *Table) save() {
+	saved, err := t.journal.Save()
+	if len(saved) > 0 {
+		t.log.Warn("records were not on disk, since a write had failed or their files were removed: they are written again", "sandboxes", saved)
+	}
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if text != t.unsaved && err != nil {
+		t.log.Error("cannot write the journal: free space or mend the state folder", "err", err)
+	}
+	t.unsaved = text
 }
 
 // tend looks after a sandbox that has its devices. What was moved by hand has no end that

@@ -25,6 +25,7 @@ type Table struct {
 	estimate estimate
 
 	left      []*journal.Record // by the process before this one
+	unsaved   string            // why records are not on disk, for the sweep alone
 	recovered atomic.Bool       // nothing of that is left to do
 }
 
