@@ -10,6 +10,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	k8syaml "sigs.k8s.io/yaml"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // FuzzRequest makes devices of an annotation from the inside: what is well formed is
@@ -17,6 +19,9 @@ import (
 // refused with the path of that value.
 func FuzzRequest(f *testing.F) {
 	for seed := range uint64(50) {
+		f.Add(seed, seed%7)
+	}
+	for _, seed := range []uint64{1328, 1697, 2339} { // of routes, addresses and neighbors, with disable_ipv6
 		f.Add(seed, seed%7)
 	}
 	f.Fuzz(func(t *testing.T, seed, other uint64) {
@@ -82,7 +87,22 @@ func randomDevice(r *rand.Rand) map[string]any {
 			device[name] = settings[name]()
 		}
 	}
+	if asksForIPv6(device) {
+		keepIPv6(device)
+	}
 	return device
+}
+
+// asksForIPv6 reports whether the device would have IPv6 addresses, routes or neighbors.
+func asksForIPv6(device map[string]any) bool {
+	return strings.Contains(fmt.Sprint(device["addresses"], device["routes"], device["neighbors"]), "::")
+}
+
+// keepIPv6 leaves out the sysctl that would take IPv6 from the device.
+func keepIPv6(device map[string]any) {
+	if sysctls, ok := device["sysctls"].(map[string]any); ok {
+		delete(sysctls, netmove.DisableIPv6)
+	}
 }
 
 // list has up to three items, of which no two are equal in what n is for.
