@@ -50,10 +50,15 @@ type World struct {
 	stubborn   bool
 	holders    int // of programs
 
-	calls  int
-	failAt int
-	when   When
-	gate   chan struct{}
+	calls     int
+	failAt    int
+	lasting   bool // what failed once fails from then on
+	when      When
+	at        int
+	interrupt func()
+	gate      chan struct{}
+
+	cannotPin bool
 }
 
 // New makes a world with no namespaces.
@@ -67,7 +72,31 @@ var _ netmove.Kernel = (*World)(nil)
 func (w *World) Fail(n int, when When) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.calls, w.failAt, w.when = 0, n, when
+	w.calls, w.failAt, w.when, w.lasting = 0, n, when, false
+}
+
+// FailFrom makes the nth request from now and all later ones fail, before they do anything,
+// until Fail is called.
+func (w *World) FailFrom(n int) {
+	w.Fail(n, Before)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.lasting = true
+}
+
+// Interrupt has f called before the nth request from now does anything. The request waits
+// for it.
+func (w *World) Interrupt(n int, f func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.calls, w.at, w.interrupt = 0, n, f
+}
+
+// CannotPin makes Pin fail with ErrCannotPin, as where a process may not mount.
+func (w *World) CannotPin(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cannotPin = yes
 }
 
 // Crash makes the nth request from now panic before it does anything, as a
@@ -125,7 +154,14 @@ func (w *World) do(f func() error) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls++
-	fails := w.calls == w.failAt
+	if w.interrupt != nil && w.calls == w.at {
+		interrupt := w.interrupt
+		w.interrupt = nil
+		w.mu.Unlock()
+		interrupt()
+		w.mu.Lock()
+	}
+	fails := w.calls == w.failAt || w.lasting && w.calls > w.failAt
 	if fails && w.when == crash {
 		panic("crash")
 	}
@@ -223,6 +259,9 @@ func (w *World) reap(ns *Namespace) {
 // Pin is one more path of the namespace.
 func (w *World) Pin(ns netmove.Namespace, path string) error {
 	return w.do(func() error {
+		if w.cannotPin {
+			return netmove.ErrCannotPin
+		}
 		w.namespaces[path] = ns.(*Namespace)
 		return nil
 	})
