@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -354,24 +355,90 @@ func TestUnwritable(t *testing.T) {
 	}
 }
 
-// Somebody removes the folder of the records: they are written again from memory.
-func TestRestore(t *testing.T) {
+// Somebody removes the folder of the records, or makes it anew, or removes a file: what is
+// missing is written again.
+func TestSave(t *testing.T) {
 	state := t.TempDir()
-	j, _ := open(t, state)
-	if err := j.Begin(record("a", 1000), j.Homecomings()); err != nil {
-		t.Fatal(err)
+	folder := filepath.Join(state, recordsFolder)
+	j := begin(t, state, record("a", 1000))
+	mustBegin(t, j, record("b", 1001))
+	for name, c := range map[string]struct {
+		harm func() error
+		want []string
+	}{
+		"nothing": {func() error { return nil }, nil},
+		"removed": {func() error { return os.RemoveAll(folder) }, []string{"a", "b"}},
+		"anew": {func() error {
+			return errors.Join(os.RemoveAll(folder), os.Mkdir(folder, 0o700))
+		}, []string{"a", "b"}},
+		"one":   {func() error { return os.Remove(filepath.Join(folder, "b.json")) }, []string{"b"}},
+		"state": {func() error { return os.RemoveAll(state) }, []string{"a", "b"}},
+	} {
+		if err := c.harm(); err != nil {
+			t.Fatal(err)
+		}
+		look := j.Homecomings()
+		if saved, err := j.Save(); !slices.Equal(saved, c.want) || err != nil {
+			t.Errorf("%s: saved %v, %v", name, saved, err)
+		}
+		if j.Homecomings() != look {
+			t.Errorf("%s: a change is counted", name)
+		}
+		next, problems := open(t, state)
+		if diff := cmp.Diff(j.All(), next.All(), cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" || len(problems) > 0 {
+			t.Errorf("%s: records (-want +got):\n%s%v", name, diff, problems)
+		}
 	}
-	if saved, err := j.Save(); len(saved) > 0 || err != nil {
-		t.Errorf("restored what was there: %v, %v", saved, err)
+	info, err := os.Stat(folder)
+	if err != nil || info.Mode().Perm() != 0o700 {
+		t.Errorf("mode of the folder is %v, %v", info.Mode(), err)
 	}
-	if err := os.RemoveAll(filepath.Join(state, recordsFolder)); err != nil {
-		t.Fatal(err)
+	if info, err = os.Stat(filepath.Join(folder, "a.json")); err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode of a record is %v, %v", info.Mode(), err)
 	}
-	if saved, err := j.Save(); len(saved) != 1 || err != nil {
-		t.Errorf("restored %v, %v", saved, err)
+}
+
+// A put that could not be written is written later.
+func TestSaveUnwritten(t *testing.T) {
+	state := t.TempDir()
+	r := record("a", 1000)
+	j := begin(t, state, r)
+	f := faulty(j)
+	f.fails = only("a", "write")
+	r.State = Returning
+	look := j.Homecomings()
+	if err := j.Put(r); err == nil || j.Homecomings() == look {
+		t.Errorf("error is %v, or the change is not counted", err)
 	}
-	again, _ := open(t, state)
-	if _, ok := again.Get("a"); !ok {
-		t.Error("the record is gone")
+	look = j.Homecomings()
+	if err := j.Put(r); err == nil || j.Homecomings() != look {
+		t.Errorf("error of the same again is %v, or it is counted", err)
+	}
+	f.fails = nil
+	if saved, err := j.Save(); !slices.Equal(saved, []string{"a"}) || err != nil {
+		t.Errorf("saved %v, %v", saved, err)
+	}
+	if got := onDisk(t, state, "a"); got != Returning {
+		t.Errorf("on disk is %q", got)
+	}
+}
+
+func TestOf(t *testing.T) {
+	j := Of([]*Record{record("b", 1001), record("a", 1000)})
+	if all := j.All(); len(all) != 2 || all[0].Sandbox != "a" {
+		t.Errorf("records: %v", all)
+	}
+	if !j.Holds(netmove.Identity{Inode: 1001, Index: 3, Parent: "0000:02:00.0", Bus: "pci", Netns: 1 << 60}) || j.Holds(netmove.Identity{Inode: 1002}) {
+		t.Error("not the devices of the records")
+	}
+}
+
+func TestHolder(t *testing.T) {
+	r := &Record{Sandbox: ManualID(netmove.Identity{Inode: 1000}), Netns: Netns{Path: "/run/netns/x"}}
+	if r.Sandbox != "manual-ndrs" || !r.Manual() || r.Holder() != "the network namespace /run/netns/x, where it was moved by hand" {
+		t.Errorf("%s is held by %s", r.Sandbox, r.Holder())
+	}
+	if r := record("a", 1000); r.Manual() || r.Holder() != "pod default/pod-a" {
+		t.Errorf("%s is held by %s", r.Sandbox, r.Holder())
 	}
 }
