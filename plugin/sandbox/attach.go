@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -56,15 +57,14 @@ func (t *Table) attachedLocked(sandbox string) (yes bool, lacks error) {
 
 // lacking says which devices an attached sandbox does not have any more, and why.
 func lacking(r *journal.Record) error {
-	var errs []error
-	for name, p := range r.Problems {
-		errs = append(errs, fmt.Errorf("device %q: %s", name, p.Text))
-	}
-	if len(errs) == 0 {
+	if len(r.Problems) == 0 {
 		return nil
 	}
-	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
-	return fmt.Errorf("%w: %w", errors.Join(errs...), ErrMissed)
+	var texts []string
+	for _, name := range slices.Sorted(maps.Keys(r.Problems)) {
+		texts = append(texts, fmt.Sprintf("device %q: %s", name, r.Problems[name].Text))
+	}
+	return missedFor(strings.Join(texts, "; "))
 }
 
 // transact writes the record of an attach, pins the namespace, and moves the devices. It

@@ -60,6 +60,8 @@ func TestAttachedOnlyAfterTheNews(t *testing.T) {
 
 // Container A's late attach comes too late for its request; while it is undone the runtime
 // asks for container B of the same pod. B waits for the undo, and then gets the devices.
+//
+// Invariant: what a container is told of its devices is read under the sandbox's lock.
 func TestGateDuringAnUndo(t *testing.T) {
 	n := newNode(t, allowAll)
 	pod := n.pod("a", "- {name: eth1, newName: net1}")

@@ -80,6 +80,8 @@ func deviceText(world, name string) string {
 
 // From any request on every request to the kernel fails while a pod starts: the pod has all, or
 // is refused and nothing is nobody's. Once the kernel answers again, the sweep puts all right.
+//
+// Invariant: a record and its pin stay until every device of it is home.
 func TestKernelFailsForGoodWhileAttaching(t *testing.T) {
 	for step := 1; ; step++ {
 		n := newNode(t, allowAll)

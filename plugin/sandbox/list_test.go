@@ -176,7 +176,7 @@ func TestMissedWhileThePodRuns(t *testing.T) {
 	}
 }
 
-// Nothing grows: whatever 10,000 sandboxes were, what is kept of them is gone with them.
+// Invariant: a fact about a sandbox ends with the sandbox. Whatever 10,000 sandboxes were, what is kept of them is gone with them.
 func TestNothingGrows(t *testing.T) {
 	n := newNode(t, allowAll)
 	before := n.World.String()

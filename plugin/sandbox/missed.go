@@ -8,7 +8,7 @@ import (
 )
 
 // ErrMissed refuses a container of a pod that runs without its devices.
-var ErrMissed = errors.New("pod runs without the devices that it asks for: delete it, so that it starts anew")
+var ErrMissed = errors.New("pod runs without the devices that it asks for")
 
 // Reasons why a pod runs without its devices.
 const (
@@ -42,7 +42,12 @@ func (t *Table) missedError(sandbox string) error {
 			why = one.missed
 		}
 	})
-	return fmt.Errorf("%s: %w", why, ErrMissed)
+	return missedFor(why)
+}
+
+// missedFor is ErrMissed with the reason and what to do.
+func missedFor(why string) error {
+	return fmt.Errorf("%w: %s; delete it, so that it starts anew", ErrMissed, why)
 }
 
 // Missed lists the pods that run without their devices, ordered by pod.
