@@ -33,6 +33,7 @@ func (t *Table) admit(ctx context.Context, s Sandbox, requests func() ([]netmove
 	case err != nil:
 		return err
 	}
+	t.memories.look(s.ID, func(one *memory) { one.late = one.listed })
 	return t.Attach(ctx, s, wanted, answer)
 }
 
@@ -49,7 +50,7 @@ func (t *Table) attached(sandbox string) (yes bool, lacks error) {
 // leaves out containers that have ended, so that an init container may have run before.
 func (t *Table) tellLate(sandbox string, plan netmove.Plan) {
 	late := false
-	t.memories.look(sandbox, func(one *memory) { late = one.listed })
+	t.memories.look(sandbox, func(one *memory) { late = one.late })
 	if !late {
 		return
 	}

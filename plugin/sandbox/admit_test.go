@@ -118,8 +118,21 @@ func TestLateAttachIsTold(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := n.Status().Attachments[0].Differences
+		if err := n.run(t.Context(), n.listedPod("b", "- name: eth2")); err != nil {
+			t.Fatal(err)
+		}
+		if got := n.Status().Attachments[1].Differences; len(got) > 0 {
+			t.Errorf("a pod that has just started: %+v", got)
+		}
 		if told := len(got) == 1 && got[0].Attribute == "late"; told != listed {
 			t.Errorf("listed before: %v, differences %+v", listed, got)
 		}
 	}
+}
+
+// listedPod is a pod that the runtime lists before it tells of its start.
+func (n *node) listedPod(name, devices string) *testPod {
+	p := n.pod(name, devices)
+	n.list([]*testPod{p})
+	return p
 }

@@ -109,10 +109,11 @@ func (t *Table) ended(p place) bool {
 	return proofs >= proofsNeeded
 }
 
-// halfProven reports whether there is a first proof of the end of any sandbox.
-func (t *Table) halfProven() (yes bool) {
+// unsure reports whether something was seen once that counts when it is seen again: the end
+// of a sandbox, or that a device is missing.
+func (t *Table) unsure() (yes bool) {
 	for _, sandbox := range t.memories.keys() {
-		t.memories.look(sandbox, func(one *memory) { yes = yes || one.proofs > 0 })
+		t.memories.look(sandbox, func(one *memory) { yes = yes || one.proofs > 0 || one.missing })
 	}
 	return yes
 }

@@ -39,6 +39,10 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 	for _, r := range t.journal.All() {
 		t.memories.change(r.Sandbox, func(one *memory) { one.absent = absent(r.Sandbox, r.Since) })
 	}
+	select {
+	case t.told <- struct{}{}:
+	default: // the sweep will look anyway
+	}
 }
 
 // reconcile reads the annotations of listed sandboxes that have a container and no

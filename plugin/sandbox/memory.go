@@ -13,7 +13,8 @@ type memory struct {
 	Sandbox           // as the runtime described it; zero where only a record tells
 	since   time.Time // when the runtime first described it
 	inode   uint64    // of its network namespace; 0 is not looked at yet
-	listed  bool      // it was in the runtime's list before anything else told of it
+	listed  bool      // the runtime has listed it
+	late    bool      // it gets its devices at the gate, and the list may have left out containers
 	ended   bool      // proven: by a hook, or by the sweep
 
 	// populated is set once a container was seen: what comes now comes too late for it.
@@ -29,7 +30,8 @@ type memory struct {
 	absent bool // from the runtime's last list
 	proofs int  // of its end, in a row
 
-	lookedAt netmove.BootOffset // when its devices were looked for
+	lookedAt netmove.BootOffset // when its devices were looked for; 0 is due
+	missing  bool               // a device was not found, once
 	endedAt  netmove.BootOffset // when only a record of lost devices was left
 
 	tries map[string]int    // in a row, by device

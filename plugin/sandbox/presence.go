@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	// lookEvery is how often the devices of a sandbox that runs are looked for. A device
-	// that is missing is looked for again at the next look of the sweep.
-	lookEvery = 2 * time.Second
+	// lookEvery is how often the devices of a sandbox that runs are looked for. One that is
+	// missing is looked for again soon (lookAgain).
+	lookEvery = 3 * time.Second
 
 	// looksInVain is how often in a row a device is missing until it counts as lost.
 	looksInVain = 2
@@ -47,6 +47,7 @@ func (t *Table) tendLocked(sandbox string) (begun, home []netmove.Identity) {
 func (t *Table) lookIsDue(sandbox string) (due bool) {
 	now := t.mover.Kernel.Now()
 	t.memories.change(sandbox, func(one *memory) {
+		one.missing = false
 		due = one.lookedAt == 0 || time.Duration(now-one.lookedAt) >= lookEvery
 		if due {
 			one.lookedAt = now
@@ -135,7 +136,7 @@ func (s *search) misses(a netmove.Attachment) bool {
 		s.memories.done(s.sandbox, key)
 		return false
 	}
-	s.memories.look(s.sandbox, func(one *memory) { one.lookedAt = 0 })
+	s.memories.look(s.sandbox, func(one *memory) { one.lookedAt, one.missing = 0, true })
 	return s.memories.try(s.sandbox, key) >= looksInVain
 }
 

@@ -14,7 +14,8 @@ const (
 	sweepEvery = time.Second
 
 	// lookAgain is how long after a look that has not settled everything the next one
-	// follows: after the first proof of an end, and while annotations are left to read.
+	// follows: after the first proof of an end, or the first look for a device in vain, and
+	// while annotations are left to read.
 	lookAgain = 100 * time.Millisecond
 
 	// lostKept is how long the record of lost virtual devices is kept for people.
@@ -71,6 +72,8 @@ func (t *Table) await(ctx context.Context, w *watch, tick <-chan time.Time) bool
 			return true
 		case <-w.died:
 			return true
+		case <-t.told:
+			return true
 		case e := <-w.events():
 			if w.matters(e) {
 				return true
@@ -103,7 +106,7 @@ func (t *Table) sweep() (soon bool) {
 	t.forgetLost(lost)
 	t.forgetAltered()
 	t.forgetEnded()
-	return t.reconcile() || t.halfProven()
+	return t.reconcile() || t.unsure()
 }
 
 // save writes records again that are not on disk. It logs a problem when it is new.

@@ -24,6 +24,7 @@ type Table struct {
 	ends     *ends
 	estimate estimate
 
+	told      chan struct{}     // wakes the sweep
 	left      []*journal.Record // by the process before this one
 	unsaved   string            // why records are not on disk, for the sweep alone
 	recovered atomic.Bool       // nothing of that is left to do
@@ -38,6 +39,7 @@ func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeC
 	}
 	t := &Table{
 		mover: mover, journal: j, log: log, observer: observer, left: j.All(),
+		told: make(chan struct{}, 1),
 		pins: newPins(mover.Kernel, state, log),
 		ends: newEnds(mover.Kernel, log),
 	}

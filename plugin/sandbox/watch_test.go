@@ -27,7 +27,7 @@ func TestPauseEndsWakesTheSweep(t *testing.T) {
 	ns.Leave()
 	<-w.died
 	eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
-	eventually(t, "forgotten proofs", func() bool { return !n.halfProven() })
+	eventually(t, "forgotten proofs", func() bool { return !n.unsure() })
 	cancel()
 	<-done
 	w.close()
