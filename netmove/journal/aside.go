@@ -13,7 +13,7 @@ import (
 // aside while it ran.
 
 // setAside moves what is no record of this boot away; boot is "" if it is not known.
-func (j *Journal) setAside(name, boot string) error {
+func (j *Journal) setAside(path, boot string) error {
 	if boot == "" {
 		boot = j.bootID
 	}
@@ -21,7 +21,7 @@ func (j *Journal) setAside(name, boot string) error {
 	if err := j.files.makeDir(folder); err != nil {
 		return err
 	}
-	return j.files.rename(filepath.Join(j.folder, name), filepath.Join(folder, name))
+	return j.files.rename(path, filepath.Join(folder, filepath.Base(path)))
 }
 
 // WasSetAside reports whether a file for that sandbox was set aside that may be of this
@@ -50,7 +50,7 @@ func (j *Journal) prune() []error {
 		case err != nil:
 			errs = append(errs, err)
 		case !e.IsDir(): // set aside by a program that knew no boots
-			errs = append(errs, j.adopt(e.Name()))
+			errs = append(errs, j.setAside(filepath.Join(j.aside, e.Name()), ""))
 		case e.Name() != j.bootID:
 			earlier = append(earlier, info)
 		}
@@ -60,13 +60,4 @@ func (j *Journal) prune() []error {
 		errs = append(errs, os.RemoveAll(filepath.Join(j.aside, info.Name())))
 	}
 	return errs
-}
-
-// adopt moves a file that is not in the folder of a boot to that of this one.
-func (j *Journal) adopt(name string) error {
-	folder := filepath.Join(j.aside, j.bootID)
-	if err := j.files.makeDir(folder); err != nil {
-		return err
-	}
-	return j.files.rename(filepath.Join(j.aside, name), filepath.Join(folder, name))
 }

@@ -1,10 +1,13 @@
 package journal
 
 import (
+	"errors"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -51,7 +54,7 @@ func TestWasSetAsideUnknown(t *testing.T) {
 func TestSetAsideIsBounded(t *testing.T) {
 	state := t.TempDir()
 	aside := filepath.Join(state, setAsideFolder)
-	for i, of := range []string{"boot-b", "boot-c", "boot-a"} {
+	for i, of := range []string{"boot-c", "boot-a", "boot-b"} {
 		write(t, "{", aside, of, "x.json")
 		at := time.Unix(int64(1000+i), 0)
 		if err := os.Chtimes(filepath.Join(aside, of), at, at); err != nil {
@@ -65,7 +68,7 @@ func TestSetAsideIsBounded(t *testing.T) {
 	if _, problems := open(t, state); len(problems) > 0 {
 		t.Error(problems)
 	}
-	want := []string{"boot-1", "boot-1/x.json", "boot-a", "boot-a/x.json"}
+	want := []string{"boot-1", "boot-1/x.json", "boot-b", "boot-b/x.json"}
 	if got := tree(t, aside); !slices.Equal(got, want) {
 		t.Errorf("set aside are %q, want %q", got, want)
 	}
@@ -107,7 +110,34 @@ func TestCannotSetAside(t *testing.T) {
 	write(t, "", state, "file")
 	j := newJournal(state, boot)
 	j.aside = filepath.Join(state, "file")
-	if problems, err := j.open(); err != nil || len(problems) != 2 || !strings.Contains(problems[0].Error(), "not a directory") {
+	if problems, err := j.open(); err != nil || len(problems) != 2 || !strings.Contains(problems[0].Error(), "mkdir") {
 		t.Errorf("%v, problems %v", err, problems)
 	}
 }
+
+// What cannot be moved or looked at in the folder set-aside is told, and the start goes on.
+func TestCannotPrune(t *testing.T) {
+	state := t.TempDir()
+	write(t, "{", state, setAsideFolder, "x.json")
+	write(t, "{", state, setAsideFolder, "boot-a", "x.json")
+	j := newJournal(state, boot)
+	j.files.readDir = func(folder string) ([]os.DirEntry, error) {
+		entries, err := os.ReadDir(folder)
+		if folder == j.aside {
+			entries[0] = gone{entries[0]}
+		}
+		return entries, err
+	}
+	j.files.rename = func(from, to string) error {
+		return &os.LinkError{Op: "rename", Old: from, New: to, Err: syscall.EIO}
+	}
+	problems, err := j.open()
+	if err != nil || len(problems) != 2 || !errors.Is(problems[0], fs.ErrNotExist) || !errors.Is(problems[1], syscall.EIO) {
+		t.Errorf("%v, problems %v", err, problems)
+	}
+}
+
+// gone is an entry of a folder that was removed after it was listed.
+type gone struct{ os.DirEntry }
+
+func (gone) Info() (fs.FileInfo, error) { return nil, fs.ErrNotExist }

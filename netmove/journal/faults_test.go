@@ -3,6 +3,7 @@ package journal
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -337,9 +339,16 @@ func TestLeftByPut(t *testing.T) {
 	if err := j.Begin(record("b", 1000), j.Homecomings()); !errors.Is(err, syscall.EIO) {
 		t.Errorf("error is %v", err)
 	}
+	if saved, err := j.Save(); len(saved) > 0 || !errors.Is(err, syscall.EIO) {
+		t.Errorf("saved %v, %v", saved, err)
+	}
+	if got := len(j.doubted["a"]); got != 2 {
+		t.Errorf("%d devices may be in the file", got)
+	}
 	atMostOnce(t, j, state)
 	f.fails = nil
 	mustBegin(t, j, record("b", 1000))
+	f.fails = only("a", "rename") // nothing more is to be written for the other one
 	mustBegin(t, j, record("c", 1001))
 	atMostOnce(t, j, state)
 }
@@ -387,10 +396,140 @@ func TestNoDeviceOfOthers(t *testing.T) {
 	if _, err := j.Commit(record("b", 1001, 1002)); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := j.Commit(record("b", 1001, 1002)); err != nil {
+		t.Errorf("its own device: %v", err)
+	}
 	if err := j.Begin(record("c", 1002), j.Homecomings()); !errors.As(err, &inUse) || inUse.Holder != "pod default/pod-b" {
 		t.Errorf("a device of a commit that is not published: %v", err)
 	}
 	atMostOnce(t, j, state)
+}
+
+// Two records of an earlier program that have one device can be written nevertheless.
+func TestSharedAlready(t *testing.T) {
+	state := t.TempDir()
+	mustBegin(t, begin(t, state, record("a", 1000)), record("b", 1001))
+	path := filepath.Join(state, recordsFolder, "b.json")
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	write(t, strings.Replace(string(data), "1001", "1000", 1), path)
+	j, _ := open(t, state)
+	b, _ := j.Get("b")
+	if b.Devices[0].Before.Identity.Inode != 1000 {
+		t.Fatal("no device is shared")
+	}
+	for _, sandbox := range []string{"a", "b"} {
+		r := record(sandbox, 1000)
+		r.State = Returning
+		if err := j.Put(r); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A Begin that failed removes its file at once, and the temporary one.
+func TestBeginCleansUp(t *testing.T) {
+	for _, op := range []string{"write", "sync", "rename", "sync folder"} {
+		state := t.TempDir()
+		j, _ := open(t, state)
+		f := faulty(j)
+		n := 0
+		f.fails = func(met, _ string) bool {
+			if met == op {
+				n++
+			}
+			return met == op && n == 1
+		}
+		if err := j.Begin(record("a", 1000), j.Homecomings()); !errors.Is(err, syscall.EIO) {
+			t.Errorf("%s: error is %v", op, err)
+		}
+		if left := tree(t, filepath.Join(state, recordsFolder)); len(left) > 0 {
+			t.Errorf("%s: left are %q", op, left)
+		}
+		if f.fails = only("a", "remove"); j.Begin(record("b", 1000), j.Homecomings()) != nil {
+			t.Errorf("%s: the device is not free", op)
+		}
+	}
+}
+
+// A removal that succeeds keeps nothing, and one of nothing changes nothing.
+func TestRemoved(t *testing.T) {
+	state := t.TempDir()
+	r := record("a", 1000)
+	j := begin(t, state, r)
+	f := faulty(j)
+	look := j.Homecomings()
+	if err := j.Remove("b"); err != nil || j.Homecomings() != look {
+		t.Errorf("%v, or a change is counted", err)
+	}
+	if err := j.Remove("a"); err != nil || j.Homecomings() == look {
+		t.Errorf("%v, or no change is counted", err)
+	}
+	f.fails = only("a", "remove")
+	mustBegin(t, j, record("b", 1000))
+	f.fails = nil
+	if err := os.RemoveAll(filepath.Join(state, recordsFolder)); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Remove("b"); err != nil || published(t, j, "b") != "" {
+		t.Errorf("without its folder a record cannot be removed: %v", err)
+	}
+}
+
+// When the folder cannot be read, nothing is known to be missing.
+func TestSaveCannotLook(t *testing.T) {
+	j := begin(t, t.TempDir(), record("a", 1000))
+	f := faulty(j)
+	f.fails = only("", "read folder")
+	if saved, err := j.Save(); len(saved) > 0 || err != nil || len(f.met) != 1 {
+		t.Errorf("saved %v, %v, faults %q", saved, err, f.met)
+	}
+}
+
+// A record that cannot be made text is like one that cannot be written.
+func TestNoText(t *testing.T) {
+	state := t.TempDir()
+	r := record("a", 1000)
+	r.Since = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) // JSON has years of four digits
+	j, _ := open(t, state)
+	if err := j.Begin(r, j.Homecomings()); err == nil || published(t, j, "a") != "" {
+		t.Errorf("error is %v", err)
+	}
+	mustBegin(t, j, record("b", 1000))
+	if left := tree(t, filepath.Join(state, recordsFolder)); !slices.Equal(left, []string{"b.json"}) {
+		t.Errorf("files are %q", left)
+	}
+}
+
+// What the kernel says of a folder's synchronization is told, and no descriptor is left.
+func TestSyncFolder(t *testing.T) {
+	dir := t.TempDir()
+	before := descriptors(t)
+	for range 3 {
+		if err := syncFolder(dir); err != nil {
+			t.Error(err)
+		}
+		if err := syncFolder("/proc"); !errors.Is(err, syscall.EINVAL) { // procfs cannot
+			t.Errorf("error is %v", err)
+		}
+	}
+	if after := descriptors(t); after != before {
+		t.Errorf("%d descriptors, then %d", before, after)
+	}
+	if err := syncFolder(filepath.Join(dir, "none")); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("error is %v", err)
+	}
+}
+
+func descriptors(t *testing.T) int {
+	t.Helper()
+	entries, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(entries)
 }
 
 // atMostOnce checks the invariant in what is published and in what is on disk.

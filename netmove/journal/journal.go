@@ -25,6 +25,7 @@ type Journal struct {
 	bootID string
 	files  files
 	pauses []time.Duration // between the tries of Open to read
+	sleep  func(time.Duration)
 
 	setAsides   int // files that were set aside when it was opened
 	homecomings atomic.Uint64
@@ -41,7 +42,7 @@ type Journal struct {
 func newJournal(state, bootID string) *Journal {
 	j := Of(nil)
 	j.folder, j.aside, j.bootID = filepath.Join(state, recordsFolder), filepath.Join(state, setAsideFolder), bootID
-	j.files = osFiles()
+	j.files, j.sleep = osFiles(), time.Sleep
 	j.pauses = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}
 	return j
 }
@@ -135,7 +136,8 @@ func (j *Journal) own(r *Record) *Record {
 }
 
 // conflict returns an *InUseError if the record of another sandbox, published or committed,
-// has a device that r has and the sandbox's published record has not.
+// has a device that r has and the sandbox's published record has not. What two records on
+// disk had at the start they may go on having: neither keeps the other from being written.
 //
 // Invariant: a device is in at most one record.
 func (j *Journal) conflict(r *Record) error {

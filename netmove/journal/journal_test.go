@@ -105,6 +105,7 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// Invariant: a published record is never changed in place.
 func TestRecordIsAValue(t *testing.T) {
 	j, _ := open(t, t.TempDir())
 	r := record("a", 1000)
@@ -114,6 +115,16 @@ func TestRecordIsAValue(t *testing.T) {
 	r.State, r.Devices[0].PodIndex = Attached, 99
 	got, _ := j.Get("a")
 	if got.State != Attaching || got.Devices[0].PodIndex == 99 {
+		t.Errorf("the journal's record changed with the caller's: %+v", got)
+	}
+	r.Quarantined, r.Lost = record("a", 1001).Devices, record("a", 1002).Devices
+	r.Problems = map[string]Problem{"eth1": {Text: "x"}}
+	if err := j.Put(r); err != nil {
+		t.Fatal(err)
+	}
+	r.Quarantined[0].PodIndex, r.Lost[0].PodIndex, r.Problems["eth1"] = 99, 99, Problem{}
+	got, _ = j.Get("a")
+	if got.Quarantined[0].PodIndex == 99 || got.Lost[0].PodIndex == 99 || got.Problems["eth1"].Text != "x" {
 		t.Errorf("the journal's record changed with the caller's: %+v", got)
 	}
 }
@@ -266,6 +277,7 @@ func TestSetAside(t *testing.T) {
 		"old.json":     edited(func(m map[string]any) { m["bootID"] = "boot-0"; m["version"] = version + 1; m["sandbox"] = "old" }),
 		"boot.json":    edited(func(m map[string]any) { m["bootID"] = "boot-0"; m["sandbox"] = "boot" }),
 		"renamed.json": good,
+		"devices.json": edited(func(m map[string]any) { m["devices"] = "eth1"; m["sandbox"] = "devices" }),
 	}
 	for name, data := range bad {
 		if err := os.WriteFile(filepath.Join(state, recordsFolder, name), data, 0o600); err != nil {
@@ -330,9 +342,18 @@ func TestNewerRecord(t *testing.T) {
 func TestBadSandboxID(t *testing.T) {
 	j, _ := open(t, t.TempDir())
 	for _, id := range []string{"", ".", "..", "../x", "a/b", ".hidden", "a\x00"} {
-		if err := j.Begin(record(id, 1000), j.Homecomings()); err == nil {
-			t.Errorf("sandbox id %q is accepted", id)
+		_, commit := j.Commit(record(id, 1000))
+		for _, err := range []error{j.Begin(record(id, 1000), j.Homecomings()), j.Remove(id)} {
+			if err == nil || strings.Count(err.Error(), "is no sandbox id") != 1 {
+				t.Errorf("sandbox id %q: error is %v", id, err)
+			}
 		}
+		if commit == nil {
+			t.Errorf("sandbox id %q is committed", id)
+		}
+	}
+	if err := j.Put(record("../x", 1000)); err == nil || !strings.Contains(err.Error(), "is no sandbox id") {
+		t.Errorf("error is %v", err)
 	}
 }
 

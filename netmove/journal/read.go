@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -55,7 +54,7 @@ func (j *Journal) open() (problems []error, err error) {
 	}
 	for _, name := range slices.Sorted(maps.Keys(c.foreign)) {
 		why := c.foreign[name]
-		problems = append(problems, errors.Join(why, j.setAside(name, why.boot)))
+		problems = append(problems, errors.Join(why, j.setAside(filepath.Join(j.folder, name), why.boot)))
 		j.setAsides++
 	}
 	problems = append(problems, j.prune()...)
@@ -115,7 +114,7 @@ func (j *Journal) readPatiently() (content, error) {
 		if err == nil || errors.Is(err, ErrVersion) {
 			break
 		}
-		time.Sleep(pause)
+		j.sleep(pause)
 		c, err = j.readAll()
 	}
 	return c, err

@@ -6,11 +6,14 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // TestMain puts the folders of tests on a tmpfs where there is one, as a node has them.
@@ -30,9 +33,7 @@ func TestMain(m *testing.M) {
 // impatient is a journal that does not pause between its tries.
 func impatient(state string) *Journal {
 	j := newJournal(state, boot)
-	for i := range j.pauses {
-		j.pauses[i] = 0
-	}
+	j.sleep = func(time.Duration) {}
 	return j
 }
 
@@ -117,6 +118,8 @@ func TestOpenUnreadable(t *testing.T) {
 	before := tree(t, state)
 	j := impatient(state)
 	tries := 0
+	var pauses []time.Duration
+	j.sleep = func(pause time.Duration) { pauses = append(pauses, pause) }
 	j.files.readFile = func(path string) ([]byte, error) {
 		if filepath.Base(path) == "a.json" {
 			tries++
@@ -128,8 +131,8 @@ func TestOpenUnreadable(t *testing.T) {
 	if !errors.Is(err, ErrUnreadable) || !errors.Is(err, syscall.EIO) || !strings.Contains(err.Error(), filepath.Join(state, recordsFolder, "a.json")) {
 		t.Errorf("error is %v", err)
 	}
-	if want := len(j.pauses) + 1; tries != want {
-		t.Errorf("tried %d times, want %d", tries, want)
+	if !slices.Equal(pauses, j.pauses) || tries != len(pauses)+1 {
+		t.Errorf("%d tries with pauses %v, want one more than %v", tries, pauses, j.pauses)
 	}
 	if after := tree(t, state); !slices.Equal(before, after) {
 		t.Errorf("files were\n%q\nare\n%q", before, after)
@@ -317,7 +320,7 @@ func TestReadNothing(t *testing.T) {
 func TestOpenNoFolder(t *testing.T) {
 	state := t.TempDir()
 	write(t, "", state, recordsFolder)
-	if _, _, err := Open(state, boot); !errors.Is(err, syscall.ENOTDIR) {
+	if _, _, err := Open(state, boot); !errors.Is(err, syscall.ENOTDIR) || errors.Is(err, ErrUnreadable) {
 		t.Errorf("error is %v", err)
 	}
 }
@@ -338,5 +341,17 @@ func TestShare(t *testing.T) {
 	}
 	if got := got.Lost[0].Before.Sysctls["ipv4/conf/arp_ignore"]; got != "0" {
 		t.Errorf("the lost device has %q", got)
+	}
+	r, other := record("b", 1003, 1004), record("c", 1005)
+	mustBegin(t, j, r)
+	mustBegin(t, j, other)
+	j, _ = open(t, state)
+	b, _ := j.Get("b")
+	c, _ := j.Get("c")
+	one := reflect.ValueOf(b.Devices[0].Before.Sysctls).Pointer()
+	for _, a := range []netmove.Attachment{b.Devices[1], c.Devices[0]} {
+		if reflect.ValueOf(a.Before.Sysctls).Pointer() != one {
+			t.Error("equal sysctls are kept twice")
+		}
 	}
 }

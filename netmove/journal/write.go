@@ -49,6 +49,7 @@ func (j *Journal) Begin(r *Record, since uint64) error {
 // Put writes a record again, with what has changed in it, and publishes it. It is
 // published also when it cannot be written; Save writes it then. A record that is
 // published and on disk already is not written, and only a change counts as a homecoming.
+// Only when it has a device of another sandbox nothing happens: *InUseError.
 func (j *Journal) Put(r *Record) error {
 	j.writing.Lock()
 	defer j.writing.Unlock()
@@ -60,7 +61,7 @@ func (j *Journal) Put(r *Record) error {
 	delete(j.committed, c.Sandbox)
 	now, _ := j.Get(c.Sandbox)
 	j.mu.Unlock()
-	changed := now == nil || !reflect.DeepEqual(now, c)
+	changed := !reflect.DeepEqual(now, c)
 	if !changed {
 		c = now
 		if j.stored[c.Sandbox] == c {
