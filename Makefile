@@ -13,10 +13,19 @@ BIN := .cache/bin
 COMMIT := $(shell git describe --always --dirty 2>/dev/null)
 GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(or $(RELEASE),devel) -X main.revision=$(COMMIT)'
 
-# Namespace tests mostly wait for the kernel: many run at a time.
-GO_TEST := go test -race
+# No test run ends by go test's own limit of ten minutes: these are for what hangs, and far
+# above what a busy machine needs.
+UNIT_LIMIT := -timeout 30m
+NODE_LIMIT := -timeout 40m
+SOAK_LIMIT := -timeout 120m
 
-.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd fuzz soak bench bench-plots bench-compare setup setup-lint clean
+# Namespace tests mostly wait for the kernel: many run at a time.
+GO_TEST := go test -race $(UNIT_LIMIT)
+
+# Pods on a real runtime, each test on a node of its own. They wait more than they work.
+NODE_TEST := go test -count=1 $(NODE_LIMIT) -parallel 6
+
+.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd race fuzz soak bench bench-plots bench-compare setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -41,21 +50,25 @@ lint: setup-lint
 # namespaces of its own.
 unit: setup
 	$(GO_TEST) -parallel 16 ./...
-	go test -short ./plugin # with what cannot run under the race detector
+	go test -short $(UNIT_LIMIT) ./plugin/... # with what cannot run under the race detector
 
-# Pods on a real containerd, each test on a node of its own. The last package
-# holds RTNL, which is the whole machine's, for seconds: it runs alone.
-containerd: setup
+# The last package holds RTNL, which is the whole machine's, for seconds: it runs alone.
+containerd: setup race
 	@tests/setup containerds
-	cd tests/e2e && go test -count=1 ./demo ./node/...
-	cd tests/e2e && go test -count=1 -parallel 6 .
+	cd tests/e2e && $(NODE_TEST) ./demo ./node/...
+	cd tests/e2e && $(NODE_TEST) .
+
+# The program with the race detector, which these tests run: what it takes to build is not
+# part of any limit.
+race: setup
+	@go build -race -o $(BIN)/nri-netdev-race .
 
 # Tests that want physical NICs, udev, or kinds of devices that a kernel may lack, and
 # the program, in an emulated machine of their own. Kinds that every kernel has are
 # left to the unit tests.
 VM_TESTS := TestWish$$|TestDropRule|TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnQdisc|TestReturnWireguard|TestLoss
 VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
-VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off -timeout 20m -exec $(CURDIR)/tests/vm/run
+VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off $(UNIT_LIMIT) -exec $(CURDIR)/tests/vm/run
 test-vm:
 	@tests/vm/setup
 	@rm -f .cache/vm/restarts # go test does not show what a test says that passes
@@ -67,34 +80,36 @@ test-vm:
 # from source once, and the shipped manifests on them.
 test-k8s: setup
 	@tests/setup image promql kubernetes
-	cd tests/e2e && go test -count=1 ./cluster
+	cd tests/e2e && go test -count=1 $(NODE_LIMIT) ./cluster
 
 # The tests of containerd with other runtimes, but for what is about newer NRI, and for
 # what tells nothing new of these.
 MORE_SKIP := TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn|TestShipped
-test-containerd-1.7: setup
+test-containerd-1.7: setup race
 	@tests/setup containerds
-	cd tests/e2e && NRI_NETDEV_RUNTIME=1.7 go test -count=1 -parallel 6 -skip '$(MORE_SKIP)' .
-test-crio: setup
+	cd tests/e2e && NRI_NETDEV_RUNTIME=1.7 $(NODE_TEST) -skip '$(MORE_SKIP)' .
+test-crio: setup race
 	@tests/setup crio
-	cd tests/e2e && NRI_NETDEV_RUNTIME=crio go test -count=1 -parallel 6 -skip '$(MORE_SKIP)' .
+	cd tests/e2e && NRI_NETDEV_RUNTIME=crio $(NODE_TEST) -skip '$(MORE_SKIP)' .
 
 # Not part of test: FUZZTIME on each fuzz target.
 FUZZTIME ?= 1m
 fuzz: setup
-	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) ./config
-	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) ./config
-	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) ./config
+	go test -run '^$$' -fuzz FuzzAnnotation -fuzztime $(FUZZTIME) $(UNIT_LIMIT) ./config
+	go test -run '^$$' -fuzz FuzzRequest -fuzztime $(FUZZTIME) $(UNIT_LIMIT) ./config
+	go test -run '^$$' -fuzz FuzzNodeConfig -fuzztime $(FUZZTIME) $(UNIT_LIMIT) ./config
 
-# Not part of test: more kills, more histories, more devices at random.
-soak: setup
-	NRI_NETDEV_HISTORIES=20000 go test -count=1 -run RandomHistories ./plugin
-	NRI_NETDEV_SEEDS=5000 go test -count=1 -timeout 60m -parallel 16 -run Generated ./netmove/kernel
+# Not part of test: more kills, more histories, more devices and pods at random. A run of
+# test does a little of each, and CI more: .ci/run says how much.
+soak: setup race
+	NRI_NETDEV_HISTORIES=20000 go test -count=1 $(SOAK_LIMIT) -run RandomHistories ./plugin/...
+	NRI_NETDEV_SEEDS=5000 go test -count=1 $(SOAK_LIMIT) -parallel 16 -run Generated ./netmove/kernel
 	@tests/vm/setup
-	NRI_NETDEV_SEEDS=300 $(VM_GO_TEST) -timeout 30m -parallel 16 -run Generated ./netmove/kernel
-	@tests/setup image kubernetes
-	cd tests/e2e && NRI_NETDEV_CHURN=10m go test -count=1 -timeout 30m -v -run Churn ./cluster
-	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 -timeout 60m -v -run Kills .
+	NRI_NETDEV_SEEDS=300 $(VM_GO_TEST) $(SOAK_LIMIT) -parallel 16 -run Generated ./netmove/kernel
+	@tests/setup image kubernetes containerds
+	cd tests/e2e && NRI_NETDEV_CHURN=10m go test -count=1 $(SOAK_LIMIT) -v -run Churn ./cluster
+	cd tests/e2e && NRI_NETDEV_KILLS=2000 go test -count=1 $(SOAK_LIMIT) -v -run Kills .
+	cd tests/e2e && NRI_NETDEV_PODS=300 go test -count=1 $(SOAK_LIMIT) -v -run 'Generated|Churn' .
 
 # Not part of test: figures, of docs/performance.md. On a machine that does nothing else.
 # docs/performance.md says how long each takes.

@@ -17,7 +17,7 @@ const seedsEnv = "NRI_NETDEV_SEEDS"
 // a pod that changes what it can at random, takes it back, and finds it as it was.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
-	seeds := 200
+	seeds := 60
 	if testing.Short() {
 		seeds = 20
 	}

@@ -34,7 +34,7 @@ type history struct {
 // any time, and once all pods have ended and all names are free, the host is as
 // before, and nothing is kept of them.
 func TestRandomHistories(t *testing.T) {
-	histories := 1000
+	histories := 300
 	if n, err := strconv.Atoi(os.Getenv("NRI_NETDEV_HISTORIES")); err == nil {
 		histories = n
 	}

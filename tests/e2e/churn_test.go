@@ -14,10 +14,11 @@ import (
 	"time"
 )
 
-// A hundred pods with eight devices each come and go: nothing grows.
+// Pods with eight devices each come and go: nothing grows.
 func TestChurn(t *testing.T) {
 	t.Parallel()
-	const pods, devices, atATime = 100, 8, 2
+	const devices, atATime = 8, 2
+	pods := sample("NRI_NETDEV_PODS", 8) * 4
 	f := start(t)
 	f.devices(t, devices*atATime)
 	before := f.world(t)

@@ -214,11 +214,8 @@ func TestStateFolderFull(t *testing.T) {
 // the pod has its device or has none, and in the end the host is as before.
 func TestKills(t *testing.T) {
 	t.Parallel()
-	kills := 200
-	if n, err := strconv.Atoi(os.Getenv("NRI_NETDEV_KILLS")); err == nil {
-		kills = n
-	}
 	const nodes = 4
+	kills := sample("NRI_NETDEV_KILLS", 24)
 	met := &tally{count: map[string]int{}}
 	t.Cleanup(func() { t.Logf("%d kills met the sandbox's record as: %v", kills, met.count) })
 	for i := range nodes {
@@ -230,7 +227,7 @@ func TestKills(t *testing.T) {
 			f.devices(t, 2)
 			f.attachXDP(t, "eth2")
 			before := f.world(t)
-			for n := range kills / nodes {
+			for n := i * (kills / nodes); n < (i+1)*(kills/nodes); n++ { // each node has moments of its own
 				f.killOnce(t, n, before, met)
 				if link := f.host.IP(t, "link show eth2"); !strings.Contains(link, "prog/xdp") {
 					t.Errorf("the host's program is not on the device:\n%s", link)

@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"slices"
 	"syscall"
 	"testing"
 
@@ -105,7 +106,7 @@ func try(t *testing.T, opts node.Options, config string, steps func(*testing.T, 
 	f.writeConfig(t, config)
 	f.plugin = f.startPlugin(t)
 	f.devices(t, 1)
-	tr := &trial{fixture: f}
+	tr := &trial{fixture: f, want: want}
 	before := f.world(t)
 	steps(t, tr)
 	if diff := cmp.Diff(want, tr.story); diff != "" {
@@ -115,6 +116,9 @@ func try(t *testing.T, opts node.Options, config string, steps func(*testing.T, 
 		f.end(t, s)
 	}
 	f.homeWithin(t, homeLimit, before)
+	if s := tr.sandbox; s != nil && tr.plugin.missed(s) != slices.Contains(tr.story, missed) {
+		t.Errorf("the pod was reported as missed: %v, too late to be in the story", tr.plugin.missed(s))
+	}
 }
 
 func awayForTheFirst(t *testing.T, tr *trial) {

@@ -129,5 +129,5 @@ func (tr *trial) resumeKept(t *testing.T, before int) {
 		return !tr.inFlight(t)
 	})
 	tr.tell("resumed")
-	tr.tellMissed()
+	tr.tellMissed(t)
 }

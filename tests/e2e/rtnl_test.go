@@ -11,12 +11,14 @@ import (
 )
 
 // These tests hold the lock of all network devices, RTNL, which is the whole
-// machine's: they run before the parallel ones, and one after the other.
+// machine's: they run before the parallel ones, one after the other, and while no other
+// run is at work.
 
 // The kernel stops answering in the middle of an attach. The runtime is
 // answered in time; after ten seconds the process ends, and its successor brings
 // everything home once the kernel goes on.
 func TestKernelDoesNotAnswer(t *testing.T) {
+	nstest.Alone(t)
 	f := start(t)
 	const devices = 8
 	f.devices(t, devices)
@@ -25,13 +27,7 @@ func TestKernelDoesNotAnswer(t *testing.T) {
 	for i := range devices {
 		fmt.Fprintf(&list, "- {name: eth%d, newName: net%d}\n", i+1, i)
 	}
-	ran := make(chan error, 1)
-	go func() {
-		_, err := f.RunPod(t.Context(), pod("a", list.String()))
-		ran <- err
-	}()
-	f.eventually(t, "attach", func() bool { return f.recordState() == "attaching" })
-	release := nstest.HoldRTNL(t)
+	ran, release := f.stuckAttach(t, list.String())
 	defer release()
 	f.plugin.waitFor(t, f, `msg="pod refused"`)
 	f.plugin.waitFor(t, f, `msg="the kernel does not answer: ending`)
@@ -47,9 +43,37 @@ func TestKernelDoesNotAnswer(t *testing.T) {
 	f.homeWithin(t, homeLimit, before)
 }
 
+// stuckAttach takes RTNL in the middle of a pod's attach. On a busy machine that may come
+// too late, and is tried again with another pod.
+func (f *fixture) stuckAttach(t *testing.T, devices string) (ran chan error, release func()) {
+	t.Helper()
+	const tries = 20
+	for i := range tries {
+		ran := make(chan error, 1)
+		sandbox := make(chan *node.Sandbox, 1)
+		go func() {
+			s, err := f.RunPod(t.Context(), pod(fmt.Sprint("p", i), devices))
+			sandbox <- s
+			ran <- err
+		}()
+		f.eventually(t, "attach", func() bool { return f.recordState() != "none" || len(ran) > 0 })
+		release := nstest.HoldRTNL(t)
+		if f.recordState() == "attaching" {
+			return ran, release
+		}
+		release()
+		if err := <-ran; err == nil {
+			f.end(t, <-sandbox)
+		}
+	}
+	t.Fatalf("no attach could be met in %d tries", tries)
+	return nil, nil
+}
+
 // Somebody keeps the kernel busy. A pod has its devices, or is refused and the
 // host has them, and no start waits longer than the runtime's time-out.
 func TestKernelIsBusy(t *testing.T) {
+	nstest.Alone(t)
 	f := start(t)
 	f.devices(t, 4)
 	before := f.world(t)

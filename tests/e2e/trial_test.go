@@ -14,6 +14,7 @@ import (
 // trial is one pod's life on a node, as its owner would tell it.
 type trial struct {
 	*fixture
+	want    []string // the story as it should be
 	story   []string
 	sandbox *node.Sandbox // nil as long as none runs
 	ends    []*node.Sandbox
@@ -94,7 +95,7 @@ func (tr *trial) back(t *testing.T) {
 	t.Helper()
 	tr.plugin = tr.startPlugin(t)
 	tr.tell("back")
-	tr.tellMissed()
+	tr.tellMissed(t)
 }
 
 // resume ends a stall, for which the runtime has dropped the plugin.
@@ -104,16 +105,26 @@ func (tr *trial) resume(t *testing.T) {
 	tr.plugin.signal(t, syscall.SIGCONT)
 	tr.eventually(t, "registration after the stall", func() bool { return tr.synchronizations() > before })
 	tr.tell("resumed")
-	tr.tellMissed()
+	tr.tellMissed(t)
 }
 
-// tellMissed tells whether the plugin has reported the pod as missed. It does
-// so before it is registered.
-func (tr *trial) tellMissed() {
-	if tr.sandbox != nil && tr.plugin.missed(tr.sandbox) {
-		tr.tell("missed")
+// tellMissed tells whether the plugin has reported the pod as missed. Where it should, it
+// is waited for; where it should not, try looks once more in the end.
+func (tr *trial) tellMissed(t *testing.T) {
+	t.Helper()
+	if tr.sandbox == nil {
+		return
+	}
+	if at := len(tr.story); at < len(tr.want) && tr.want[at] == missed {
+		tr.eventually(t, "report of the pod as missed", func() bool { return tr.plugin.missed(tr.sandbox) })
+	}
+	if tr.plugin.missed(tr.sandbox) {
+		tr.tell(missed)
 	}
 }
+
+// missed is what a story says of a pod that the plugin has reported.
+const missed = "missed"
 
 // missed reports whether the plugin has reported the pod.
 func (p *pluginProcess) missed(s *node.Sandbox) bool {

@@ -61,20 +61,22 @@ func (ns *NS) Dump(t testing.TB, name string) string {
 	return text
 }
 
-const dumpPause = 100 * time.Millisecond // between two dumps
+const (
+	dumpPause = 100 * time.Millisecond // between two dumps
+	patience  = time.Minute            // for what the kernel does by itself
+)
 
 // Settled is the dump of a device that the kernel is done with: a carrier and the
 // detection of duplicate addresses take it a second or more.
 func (ns *NS) Settled(t testing.TB, name string) string {
 	t.Helper()
 	last := ""
-	for range 100 {
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(dumpPause) {
 		dump := ns.Dump(t, name)
 		if dump == last && !strings.Contains(dump, "tentative") {
 			return dump
 		}
 		last = dump
-		time.Sleep(dumpPause)
 	}
 	t.Errorf("%s does not settle:\n%s", name, last)
 	return last
@@ -84,7 +86,6 @@ func (ns *NS) Settled(t testing.TB, name string) string {
 // makes by itself when a device comes up: some of it waits for a carrier.
 func (ns *NS) SameDump(t testing.TB, name, want string) {
 	t.Helper()
-	const patience = 30 * time.Second
 	for deadline := time.Now().Add(patience); ; time.Sleep(dumpPause) {
 		dump := ns.Dump(t, name)
 		if dump == want {

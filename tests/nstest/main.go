@@ -21,6 +21,10 @@ func Main(m *testing.M) {
 		fmt.Fprintln(os.Stderr, "nstest:", err)
 		os.Exit(1)
 	}
+	if err := share(); err != nil {
+		fmt.Fprintln(os.Stderr, "nstest:", err)
+		os.Exit(1)
+	}
 	before := inventory()
 	code := m.Run()
 	if left := leftBehind(before); len(left) > 0 {
@@ -49,7 +53,7 @@ func ownMounts() error {
 // leftBehind waits for what is only slow to go: a closed connection's
 // goroutines, a killed process.
 func leftBehind(before map[string]bool) []string {
-	const patience, pause = 2 * time.Second, 20 * time.Millisecond
+	const patience, pause = time.Minute, 20 * time.Millisecond
 	for deadline := time.Now().Add(patience); ; time.Sleep(pause) {
 		left := added(before, inventory())
 		if len(left) == 0 || time.Now().After(deadline) {

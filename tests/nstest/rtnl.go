@@ -98,7 +98,7 @@ func askUnderRTNL(question *byte) error {
 // that takes too long, whoever has it by then is let go.
 func awaitFault(t testing.TB, uffd int) {
 	t.Helper()
-	const patience, pause = 60 * time.Second, 100 * time.Millisecond
+	const patience, pause = 2 * time.Minute, 100 * time.Millisecond
 	for deadline := time.Now().Add(patience); ; {
 		n, err := unix.Poll([]unix.PollFd{{Fd: int32(uffd), Events: unix.POLLIN}}, int(pause.Milliseconds()))
 		if n == 1 {

@@ -189,7 +189,7 @@ func (c *Cluster) Kubectl(input string, args ...string) (string, error) {
 
 // await repeats kubectl until it is content.
 func (c *Cluster) await(ctx context.Context, args ...string) error {
-	const patience, pause = 60 * time.Second, 100 * time.Millisecond
+	const patience, pause = 3 * time.Minute, 100 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

@@ -134,7 +134,7 @@ func (f *fixture) pauseDies(t *testing.T) {
 // An annotation that a running pod is given means something to its next sandbox.
 func (f *fixture) annotatesLater(t *testing.T) {
 	f.apply(t, "apiVersion: v1\nkind: Pod\nmetadata: {name: late}\nspec:"+podSpec)
-	f.kubectl(t, "wait", "--for=condition=Ready", "pod/late", "--timeout=60s")
+	f.kubectl(t, "wait", "--for=condition=Ready", "pod/late", "--timeout=180s")
 	f.kubectl(t, "annotate", "pod", "late", annotation+"=[{name: eth1, newName: net1}]")
 	if inside := f.kubectl(t, "exec", "late", "--", "/pause", "net"); strings.Contains(inside, "net1") {
 		t.Errorf("the pod has a device that it did not start with:\n%s", inside)
@@ -195,7 +195,7 @@ spec:
 // rolledOut waits until the one pod of a workload is there, with the device.
 func (f *fixture) rolledOut(t *testing.T, workload, dev string) {
 	t.Helper()
-	f.kubectl(t, "rollout", "status", workload, "--timeout=60s")
+	f.kubectl(t, "rollout", "status", workload, "--timeout=180s")
 	name := f.kubectl(t, "get", "pods", "-l", "app=test", "--field-selector=status.phase=Running", "--sort-by=.metadata.creationTimestamp",
 		"-o", "jsonpath={.items[-1:].metadata.name}")
 	f.holds(t, name, dev)
@@ -206,7 +206,7 @@ func (f *fixture) runsJob(t *testing.T) {
 	spec := strings.Replace(template("eth2"), "imagePullPolicy: Never", "imagePullPolicy: Never, command: [/pause, net]", 1)
 	f.apply(t, "apiVersion: batch/v1\nkind: Job\nmetadata: {name: once}\nspec:\n  backoffLimit: 0\n  template:"+indent(spec, 4)+
 		"  restartPolicy: Never\n")
-	f.kubectl(t, "wait", "--for=condition=Complete", "job/once", "--timeout=60s")
+	f.kubectl(t, "wait", "--for=condition=Complete", "job/once", "--timeout=180s")
 	if inside := f.kubectl(t, "logs", "job/once"); !strings.Contains(inside, "net1 mtu 9000") {
 		t.Errorf("the job ran without its device:\n%s", inside)
 	}

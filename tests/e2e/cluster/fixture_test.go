@@ -149,7 +149,7 @@ func indent(text string, by int) string {
 // runs waits for a pod's being ready, and for its device in it.
 func (f *fixture) runs(t *testing.T, name, dev string) {
 	t.Helper()
-	f.kubectl(t, "wait", "--for=condition=Ready", "pod/"+name, "--timeout=60s")
+	f.kubectl(t, "wait", "--for=condition=Ready", "pod/"+name, "--timeout=180s")
 	f.holds(t, name, dev)
 }
 
@@ -177,7 +177,7 @@ func (f *fixture) isHome(t *testing.T, dev string) {
 // eventually waits for what happens by itself.
 func (f *fixture) eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
-	const patience, pause = 60 * time.Second, 50 * time.Millisecond
+	const patience, pause = 3 * time.Minute, 50 * time.Millisecond
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for !holds() {
@@ -205,7 +205,7 @@ func write(t *testing.T, path, text string) {
 // pluginReady waits for the DaemonSet.
 func (f *fixture) pluginReady(t *testing.T) {
 	t.Helper()
-	f.kubectl(t, "rollout", "status", "-n", "nri-netdev", "daemonset/nri-netdev", "--timeout=60s")
+	f.kubectl(t, "rollout", "status", "-n", "nri-netdev", "daemonset/nri-netdev", "--timeout=180s")
 }
 
 // sandbox is the newest one of a pod.

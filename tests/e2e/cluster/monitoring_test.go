@@ -28,7 +28,7 @@ spec:
 // finds something in them.
 func (f *fixture) monitors(t *testing.T) {
 	f.apply(t, serviceMonitors)
-	f.kubectl(t, "wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com", "--timeout=30s")
+	f.kubectl(t, "wait", "--for=condition=Established", "crd/servicemonitors.monitoring.coreos.com", "--timeout=180s")
 	f.install(t, "manifests/overlays/monitoring")
 	f.allow(t)
 	f.pluginReady(t)

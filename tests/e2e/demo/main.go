@@ -179,7 +179,7 @@ func (d *demo) startPlugin(ctx context.Context) error {
 }
 
 func (d *demo) await(ctx context.Context, line string) error {
-	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	for !strings.Contains(d.logs.String(), line) {
 		select {

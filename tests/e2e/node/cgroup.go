@@ -59,11 +59,11 @@ func removeCgroupDir(root string) error {
 
 // rmdir waits for tasks that are dead but not yet gone from the cgroup.
 func rmdir(dir string) error {
-	for range 100 {
+	const patience, pause = time.Minute, 5 * time.Millisecond
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(pause) {
 		if err := unix.Rmdir(dir); !errors.Is(err, unix.EBUSY) {
 			return err
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	return fmt.Errorf("rmdir %s: %w", dir, unix.EBUSY)
 }

@@ -79,7 +79,7 @@ func (n *Node) StartRuntime(ctx context.Context) error {
 }
 
 func (n *Node) awaitRuntime(ctx context.Context) error {
-	const patience, pause = 20 * time.Second, 5 * time.Millisecond
+	const patience, pause = 2 * time.Minute, 5 * time.Millisecond
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	for {

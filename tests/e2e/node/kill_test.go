@@ -59,7 +59,7 @@ func TestNodeEndsWithItsProcess(t *testing.T) {
 // pid 1 takes its time to reap them.
 func awaitEnd(t *testing.T, pid int) {
 	t.Helper()
-	for deadline := time.Now().Add(5 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Readlink(filepath.Join("/proc", strconv.Itoa(pid), "ns/net")); err != nil {
 			return
 		}
