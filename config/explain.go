@@ -32,6 +32,9 @@ func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
 	if why := c.neverMoves(dev); why != "" {
 		return Verdict{Never: why}
 	}
+	if c.Problem != nil {
+		return Verdict{Why: "the node config is not valid"}
+	}
 	var v Verdict
 	for i, r := range c.Allow {
 		switch {

@@ -39,6 +39,10 @@ type NodeConfig struct {
 
 	// OnReturn is how a device is left on the host when its pod ends.
 	OnReturn OnReturn `json:"onReturn"`
+
+	// Problem is why nothing is allowed: the file is not valid. It is nil for a
+	// config that was read, and Invalid sets it.
+	Problem error `json:"-"`
 }
 
 // FailurePolicy is what the runtime does when it loses the plugin, for
@@ -70,6 +74,15 @@ func Default() *NodeConfig {
 		FailurePolicy:    FailurePolicy{FailRequest: true},
 		OnReturn:         Restore,
 	}
+}
+
+// Invalid is the config of a node whose file is not valid, for this reason: it
+// allows nothing, and every refusal names the reason. What is away still comes
+// home, by the other fields of Default.
+func Invalid(reason error) *NodeConfig {
+	c := Default()
+	c.Problem = reason
+	return c
 }
 
 // Load reads a file. The error is fs.ErrNotExist if there is none, and

@@ -53,6 +53,8 @@ type Grant struct {
 // returns nil or a *DeniedError.
 func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
 	switch {
+	case c.Problem != nil:
+		return denied("", "pod may not have devices: %s; ask the node's operator", c.problem())
 	case !slices.Contains(c.RuntimeHandlers, pod.RuntimeHandler):
 		return denied("", "runtime handler %q is not allowed to have host devices on this node: a device moved in after the start may be invisible to its pods", pod.RuntimeHandler)
 	case devices > c.MaxDevicesPerPod:
@@ -69,6 +71,10 @@ func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
 func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) (Grant, error) {
 	if why := c.neverMoves(dev); why != "" {
 		return Grant{}, denied(req.Device, "device %s %s", quote(req.Device), why)
+	}
+	if c.Problem != nil {
+		return Grant{}, denied(req.Device, "device %s is not allowed in namespace %q: %s; ask the node's operator",
+			quote(req.Device), pod.Namespace, c.problem())
 	}
 	matches := func(r Rule) bool { return r.Admits(pod) && r.Selects(dev) }
 	allowing := c.rules(func(r Rule) bool { return matches(r) && len(r.lacks(req)) == 0 })
@@ -102,10 +108,14 @@ func unaccepted(r Rule, dev netmove.Snapshot) []netmove.Loss {
 }
 
 // AllowMove decides whether the device may move at all, for moves that no pod
-// asks for. It returns nil or a *DeniedError.
+// asks for. A config that is not valid may mean to protect any device. It
+// returns nil or a *DeniedError.
 func (c *NodeConfig) AllowMove(dev netmove.Snapshot) error {
 	if why := c.neverMoves(dev); why != "" {
 		return denied(dev.Name, "device %s %s", quote(dev.Name), why)
+	}
+	if c.Problem != nil {
+		return denied(dev.Name, "device %s may be one that this node protects: %s", quote(dev.Name), c.problem())
 	}
 	return nil
 }
@@ -163,6 +173,15 @@ func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int
 		text = `settings "%s" of device %s are not allowed in namespace %q: leave them out, or ask the node's operator`
 	}
 	return denied(req.Device, text, strings.Join(lacks, `", "`), quote(req.Device), pod.Namespace)
+}
+
+// maxReason is how much of a problem a refusal repeats, in characters.
+const maxReason = 300
+
+// problem is why a config that is not valid refuses everything.
+func (c *NodeConfig) problem() string {
+	reason := strings.ReplaceAll(c.Problem.Error(), "\n", "; ")
+	return "this node's config is not valid (" + shorten(reason, maxReason) + ")"
 }
 
 func denied(device, format string, args ...any) *DeniedError {

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -211,5 +212,36 @@ func TestAllowPod(t *testing.T) {
 	}
 	if (&NodeConfig{}).AllowPod(Pod{}, 1) == nil {
 		t.Error("the zero config allows a pod devices")
+	}
+}
+
+// TestInvalid: nothing is allowed by a config that is not valid, and every refusal
+// names the reason.
+func TestInvalid(t *testing.T) {
+	_, err := Parse([]byte("kind: NodeConfig\n"))
+	c := Invalid(err)
+	const reason = "this node's config is not valid (apiVersion: required)"
+	for what, got := range map[string]error{
+		"pod may not have devices: " + reason + "; ask the node's operator": c.AllowPod(Pod{Namespace: "a"}, 1),
+		`device "enp2s2f0" may be one that this node protects: ` + reason:   c.AllowMove(port()),
+		`device "enp2s2f0" is not allowed in namespace "a": ` + reason + "; ask the node's operator": func() error {
+			_, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: "enp2s2f0"}, port())
+			return err
+		}(),
+		`device "enp2s2f0" carries the node's default route and never moves`: c.AllowMove(changed(func(d *netmove.Snapshot) { d.Role.DefaultRoute = d.Name })),
+	} {
+		if got == nil || got.Error() != what || !errors.Is(got, ErrDenied) {
+			t.Errorf("got  %v\nwant %s", got, what)
+		}
+	}
+	if got := c.Explain(port()).String(); got != "nobody: the node config is not valid" {
+		t.Error(got)
+	}
+	if c.OnReturn != Restore {
+		t.Errorf("what comes home is left %q", c.OnReturn)
+	}
+	long := Invalid(errors.New(strings.Repeat("long\n", 1000))).AllowPod(Pod{}, 1).Error()
+	if len(long) > 500 || strings.Contains(long, "\n") {
+		t.Errorf("%d bytes: %s", len(long), long)
 	}
 }

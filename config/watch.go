@@ -17,8 +17,8 @@ const pollInterval = 500 * time.Millisecond
 // keeps the config it has. Each problem is reported once, and its end by the
 // config, though that may be the one from before. Watch returns when ctx ends.
 //
-// current is what the caller loaded from path before, nil if there was no
-// file. A signal on reload (SIGHUP, by custom; nil for never) has the file
+// current is what the caller loaded from path before: nil if there was no file,
+// Invalid with Load's error if it was not valid, which counts as reported. A signal on reload (SIGHUP, by custom; nil for never) has the file
 // read at once, and onChange called whatever is found.
 //
 // The file is read twice a second, since nothing simpler sees every change:
@@ -28,7 +28,7 @@ const pollInterval = 500 * time.Millisecond
 // (fs.inotify.max_user_instances). A change is taken when two reads in a row
 // see it, so that a file in the middle of being written is not.
 func Watch(ctx context.Context, path string, current *NodeConfig, reload <-chan os.Signal, onChange func(*NodeConfig, error)) {
-	w := watcher{path: path, config: current, onChange: onChange}
+	w := newWatcher(path, current, onChange)
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
@@ -52,6 +52,16 @@ type watcher struct {
 	problem string      // reported since; "" for none
 	last    *reading    // of the last poll
 	settled bool        // last was reported, or was nothing new
+}
+
+func newWatcher(path string, current *NodeConfig, onChange func(*NodeConfig, error)) *watcher {
+	w := &watcher{path: path, onChange: onChange}
+	if current != nil && current.Problem != nil {
+		w.problem = current.Problem.Error()
+	} else {
+		w.config = current
+	}
+	return w
 }
 
 // reading is what a file holds, or why it cannot be read.

@@ -161,6 +161,29 @@ func TestWatchAppears(t *testing.T) {
 	})
 }
 
+// TestWatchInvalid: a file that was not valid at the start is not reported again,
+// and the first valid one is.
+func TestWatchInvalid(t *testing.T) {
+	invalid := func(w *world) *NodeConfig {
+		w.write(broken)
+		_, err := Load(w.path)
+		return Invalid(err)
+	}
+	watchFile(t, "config.yaml", invalid, func(w *world) {
+		w.expect("at the start")
+		w.write(restoring)
+		w.expect("corrected", "restore")
+	})
+	watchFile(t, "config.yaml", invalid, func(w *world) {
+		w.must(os.Remove(w.path))
+		w.expect("removed", "vanished")
+		w.write(broken)
+		w.expect("a mistake again", brokenProblem)
+		w.write(restoring)
+		w.expect("corrected", "restore")
+	})
+}
+
 // TestWatchStale: a change between the caller's Load and Watch is seen.
 func TestWatchStale(t *testing.T) {
 	stale := func(w *world) *NodeConfig {
