@@ -12,9 +12,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"sigs.k8s.io/yaml"
 
 	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/config/workload"
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
@@ -49,21 +49,21 @@ func TestShownYAML(t *testing.T) {
 
 func checkYAML(t *testing.T, name, text string) {
 	t.Helper()
-	var p pod
-	if err := yaml.Unmarshal([]byte(text), &p); err != nil {
-		t.Errorf("%s: %v", name, err)
+	all, err := workload.Read([]byte(text))
+	if err != nil || len(all) != 1 {
+		t.Fatalf("%s: %d objects, %v", name, len(all), err)
 	}
-	switch p.Kind {
+	switch w := all[0]; w.Kind {
 	case config.Kind:
 		if c, err := config.Parse([]byte(text)); err != nil || len(c.Allow) == 0 {
 			t.Errorf("%s: %v", name, err)
 		}
 	case "Pod":
-		if requests, err := config.ParseAnnotations(p.annotations()); err != nil || len(requests) == 0 {
+		if requests, err := config.ParseAnnotations(w.Annotations); err != nil || len(requests) == 0 {
 			t.Errorf("%s: asks for %d devices, %v", name, len(requests), err)
 		}
 	default:
-		t.Errorf("%s: kind %q", name, p.Kind)
+		t.Errorf("%s: kind %q", name, w.Kind)
 	}
 }
 
