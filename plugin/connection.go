@@ -156,20 +156,15 @@ func (p *Plugin) seePeer(conn net.Conn) error {
 	return nil
 }
 
-// Configure takes the node config that a runtime hands to plugins it launches
-// itself; an external plugin gets "". The events are those of the hooks.
+// Configure takes the node config that a runtime hands to plugins it launches itself; an
+// external plugin gets "". With one that is not valid nothing is allowed, and what is away
+// comes home nevertheless. The events are those of the hooks.
 func (c *connection) Configure(ctx context.Context, text, runtime, version string) (api.EventMask, error) {
 	if err := context.Cause(ctx); err != nil {
 		return 0, err
 	}
 	if text != "" {
-		nodeConfig, err := config.Parse([]byte(text))
-		if err != nil {
-			c.log.Error("the node config that the runtime handed over is refused", "err", err)
-			return 0, err
-		}
-		c.handedOver.Store(true)
-		c.sandboxes.SetConfig(nodeConfig)
+		c.handOver(text)
 	}
 	c.setPolicy()
 	timeout := c.stub.RequestTimeout()
@@ -178,6 +173,18 @@ func (c *connection) Configure(ctx context.Context, text, runtime, version strin
 	c.log.Info("configured by the runtime", "runtime", runtime, "version", version, "nri", c.runtime.NRI, "requestTimeout", timeout)
 	close(c.configured)
 	return 0, nil
+}
+
+// handOver puts the runtime's node config in the place of the file's.
+func (c *connection) handOver(text string) {
+	nodeConfig, err := config.Parse([]byte(text))
+	if err != nil {
+		c.log.Error("the node config that the runtime handed over is not valid: nothing is allowed", "err", err)
+		nodeConfig = config.Invalid(err)
+		c.metrics.reloaded(invalid)
+	}
+	c.handedOver.Store(true)
+	c.sandboxes.SetConfig(nodeConfig)
 }
 
 // setPolicy registers the config's failure policy. A runtime that goes on with pods

@@ -453,9 +453,16 @@ func TestConfigFromTheRuntime(t *testing.T) {
 		return &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}, configured: make(chan struct{}), stub: fakeStub{}}
 	}
 	s := newConnection()
-	if _, err := s.Configure(t.Context(), "kind: Nonsense", "test", "v1"); err == nil {
-		t.Error("a bad config is accepted")
+	if _, err := s.Configure(t.Context(), "kind: Nonsense", "test", "v1"); err != nil {
+		t.Errorf("with a bad config nothing would come home: %v", err)
 	}
+	if err := n.RunPodSandbox(t.Context(), n.pod("bad", "- name: eth1")); err == nil || !strings.Contains(err.Error(), "config is not valid") {
+		t.Errorf("a bad config refuses with %v", err)
+	}
+	if got := n.metric(t, `nri_netdev_config_reloads_total{result="invalid"}`); got != "1" {
+		t.Errorf("counted %q times", got)
+	}
+	s = newConnection()
 	if _, err := s.Configure(t.Context(), strings.Replace(allowAll, "default", "other", 1), "test", "v1"); err != nil {
 		t.Fatal(err)
 	}
