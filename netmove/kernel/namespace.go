@@ -1,10 +1,3 @@
-// Package kernel drives Linux for netmove, through rtnetlink(7) and sysfs.
-//
-// It is the only package of the program that talks to the kernel about
-// network devices. A namespace is a handle with a netlink socket that was
-// opened inside it; no request depends on the namespace a thread happens to
-// be in. For what does, such as files of sysctls, a thread goes there and comes
-// back (Namespace.do). Linux 5.14 is the oldest that will do (SO_NETNS_COOKIE).
 package kernel
 
 import (
@@ -27,12 +20,17 @@ var ErrTooOld = errors.New("Linux 5.14 or newer is needed (SO_NETNS_COOKIE)")
 
 // Linux is the running kernel. Its zero value is ready for use.
 type Linux struct {
-	// Patience is how long a request may take before Stuck is called, while it
-	// goes on: it cannot be interrupted. 0 is without end.
+	// Patience is how long a request may take before Stuck is called. The request
+	// goes on: it cannot be interrupted. 0 watches nothing.
 	Patience time.Duration
 
-	// Stuck is told what does not end. It is called on a goroutine of its own.
+	// Stuck is called for each request that takes longer than Patience, by many
+	// goroutines at a time.
 	Stuck func(what string)
+
+	// Unstuck, if it is not nil, is called when such a request has ended after all,
+	// after Stuck has returned.
+	Unstuck func(what string, took time.Duration)
 
 	// Asked, if it is not nil, is told of every netlink request, by many goroutines at a
 	// time.
@@ -44,8 +42,17 @@ func (k Linux) watch(what string) (ended func()) {
 	if k.Patience == 0 {
 		return func() {}
 	}
-	t := time.AfterFunc(k.Patience, func() { k.Stuck(what) })
-	return func() { t.Stop() }
+	began, done := time.Now(), make(chan time.Duration, 1)
+	t := time.AfterFunc(k.Patience, func() {
+		k.Stuck(what)
+		if took := <-done; k.Unstuck != nil {
+			k.Unstuck(what, took)
+		}
+	})
+	return func() {
+		t.Stop()
+		done <- time.Since(began)
+	}
 }
 
 var _ netmove.Kernel = Linux{}
@@ -98,13 +105,30 @@ func (k Linux) OpenOwn() (*Namespace, error) { return k.openAt(ownPath, true) }
 func (k Linux) Open(path string) (*Namespace, error) { return k.openAt(path, false) }
 
 func (k Linux) openAt(path string, own bool) (*Namespace, error) {
+	file, err := k.openFile(path)
+	if err != nil {
+		return nil, err
+	}
+	return k.handle(file, path, own)
+}
+
+// openFile opens the file of a network namespace. It is the only place that does, and
+// path may be on a file system that does not answer.
+func (k Linux) openFile(path string) (netns.NsHandle, error) {
+	defer k.watch("opening a network namespace")()
 	file, err := netns.GetFromPath(path)
 	if errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+		return netns.None(), fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("open network namespace %s: %w", path, err)
+		return netns.None(), fmt.Errorf("open network namespace %s: %w", path, err)
 	}
+	return file, nil
+}
+
+// handle makes a handle of an open file, which is the handle's from now on. The path is
+// for errors.
+func (k Linux) handle(file netns.NsHandle, path string, own bool) (*Namespace, error) {
 	ns := &Namespace{kernel: k, file: file, own: own}
 	ns.sysfs.do = ns.do
 	if err := ns.open(); err != nil {
@@ -114,6 +138,15 @@ func (k Linux) openAt(path string, own bool) (*Namespace, error) {
 }
 
 func (ns *Namespace) open() error {
+	if err := ns.check(); err != nil {
+		return err
+	}
+	return ns.do(ns.openInside)
+}
+
+// check reads the inode of the file, which must be that of a network namespace.
+func (ns *Namespace) check() error {
+	defer ns.kernel.watch("opening a network namespace")()
 	kind, err := unix.IoctlRetInt(int(ns.file), unix.NS_GET_NSTYPE)
 	if err != nil || kind != unix.CLONE_NEWNET {
 		return netmove.ErrNotNamespace
@@ -123,7 +156,7 @@ func (ns *Namespace) open() error {
 		return fmt.Errorf("fstat: %w", err)
 	}
 	ns.inode = st.Ino
-	return ns.do(ns.openInside)
+	return nil
 }
 
 // openInside opens what belongs to the namespace of the calling thread.
@@ -198,8 +231,10 @@ func (ns *Namespace) Cookie() uint64 { return ns.cookie }
 // Inode is the namespace's inode number in nsfs.
 func (ns *Namespace) Inode() uint64 { return ns.inode }
 
-// Close closes all that the handle holds.
+// Close closes all that the handle holds. The mount of sysfs ends with it, which takes the
+// kernel's lock of mounts.
 func (ns *Namespace) Close() error {
+	defer ns.kernel.watch("closing a network namespace")()
 	if ns.sock != nil {
 		ns.sock.Close()
 	}

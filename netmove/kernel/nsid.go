@@ -2,10 +2,9 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
-	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -87,13 +86,13 @@ func parseNsid(msg []byte, wanted uint16) (int, error) {
 // it, since the kernel has no way from an id to a descriptor. It returns nil if
 // /proc shows no such process.
 func (ns *Namespace) enter(id int) (*Namespace, error) {
-	paths, err := filepath.Glob("/proc/[0-9]*/ns/net")
+	paths, err := ns.kernel.namespacesOfProcesses()
 	if err != nil {
 		return nil, err
 	}
 	seen := map[uint64]bool{ns.inode: true}
 	for _, path := range paths {
-		inode, err := Linux{}.InodeAt(path)
+		inode, err := ns.kernel.InodeAt(path)
 		if err != nil || seen[inode] {
 			continue // it ended, or does not show itself
 		}
@@ -105,16 +104,21 @@ func (ns *Namespace) enter(id int) (*Namespace, error) {
 	return nil, nil
 }
 
+// namespacesOfProcesses are the paths of the network namespaces of all processes in /proc.
+func (k Linux) namespacesOfProcesses() ([]string, error) {
+	defer k.watch("listing the processes")()
+	return filepath.Glob("/proc/[0-9]*/ns/net")
+}
+
 // openIf opens the namespace at path if that is the one with that id here.
 func (ns *Namespace) openIf(id int, path string) (*Namespace, error) {
-	file, err := os.Open(path)
+	file, err := ns.kernel.openFile(path)
 	if err != nil {
 		return nil, nil // its process has ended meanwhile
 	}
-	defer file.Close()
-	got, err := ns.idOf(int(file.Fd()))
+	got, err := ns.idOf(int(file))
 	if got != id || err != nil {
-		return nil, err
+		return nil, errors.Join(err, file.Close())
 	}
-	return Linux{}.Open("/proc/self/fd/" + strconv.Itoa(int(file.Fd())))
+	return ns.kernel.handle(file, path, false)
 }

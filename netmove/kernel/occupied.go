@@ -13,7 +13,8 @@ import (
 )
 
 // InodeAt reads the inode number of the namespace at path.
-func (Linux) InodeAt(path string) (uint64, error) {
+func (k Linux) InodeAt(path string) (uint64, error) {
+	defer k.watch("looking at a network namespace")()
 	var st unix.Stat_t
 	err := unix.Stat(path, &st)
 	if is(err, unix.ENOENT, unix.ENOTDIR) {
@@ -27,7 +28,8 @@ func (Linux) InodeAt(path string) (uint64, error) {
 
 // Occupied looks at the network namespace of every process that /proc shows,
 // which are all of the node's in the host's pid namespace.
-func (Linux) Occupied(inode uint64) (bool, error) {
+func (k Linux) Occupied(inode uint64) (bool, error) {
+	defer k.watch("looking for processes in a network namespace")()
 	proc, err := os.Open("/proc")
 	if err != nil {
 		return false, err
@@ -43,7 +45,7 @@ func (Linux) Occupied(inode uint64) (bool, error) {
 		if err != nil {
 			continue
 		}
-		in, err := Linux{}.Inhabits(pid, inode)
+		in, err := inhabits(pid, inode)
 		if in {
 			return true, nil
 		}
@@ -54,7 +56,12 @@ func (Linux) Occupied(inode uint64) (bool, error) {
 
 // Inhabits looks at the network namespace of one process, which is that of its
 // main thread. A process that has ended is in none.
-func (Linux) Inhabits(pid int, inode uint64) (bool, error) {
+func (k Linux) Inhabits(pid int, inode uint64) (bool, error) {
+	defer k.watch("looking for a process in a network namespace")()
+	return inhabits(pid, inode)
+}
+
+func inhabits(pid int, inode uint64) (bool, error) {
 	var st unix.Stat_t
 	err := unix.Stat(filepath.Join("/proc", strconv.Itoa(pid), "ns/net"), &st)
 	switch {

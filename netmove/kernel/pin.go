@@ -7,33 +7,40 @@ import (
 	"path/filepath"
 	"strconv"
 
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // Pin bind-mounts the namespace on the file at path.
-func (Linux) Pin(ns netmove.Namespace, path string) error {
+func (k Linux) Pin(ns netmove.Namespace, path string) error {
 	n, ok := ns.(*Namespace)
 	if !ok {
 		return fmt.Errorf("pin a %T: not a namespace of this kernel", ns)
 	}
-	if pinned, err := (Linux{}).Open(path); err == nil {
+	if pinned, err := k.Open(path); err == nil {
 		same := pinned.cookie == n.cookie
 		if err := pinned.Close(); err != nil || same {
 			return err
 		}
 	}
-	if err := (Linux{}).Unpin(path); err != nil {
+	if err := k.Unpin(path); err != nil {
 		return err
 	}
+	return k.bind(n.file, path)
+}
+
+// bind makes the file at path, and mounts the namespace on it.
+func (k Linux) bind(file netns.NsHandle, path string) error {
+	defer k.watch("pinning a network namespace")()
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
 	if err := os.WriteFile(path, nil, 0o400); err != nil {
 		return fmt.Errorf("pin: %w", err)
 	}
-	err := unix.Mount(filepath.Join("/proc/self/fd", strconv.Itoa(int(n.file))), path, "", unix.MS_BIND, "")
+	err := unix.Mount(filepath.Join("/proc/self/fd", strconv.Itoa(int(file))), path, "", unix.MS_BIND, "")
 	if is(err, unix.EPERM, unix.EACCES) { // capabilities; AppArmor, SELinux
 		err = fmt.Errorf("%w: %w", netmove.ErrCannotPin, err)
 	}
@@ -44,7 +51,8 @@ func (Linux) Pin(ns netmove.Namespace, path string) error {
 }
 
 // Unpin unmounts what is on the file at path, and removes the file.
-func (Linux) Unpin(path string) error {
+func (k Linux) Unpin(path string) error {
+	defer k.watch("unpinning a network namespace")()
 	const deep = 16 // mounts on one another, of which there is at most one
 	for range deep {
 		err := unix.Unmount(path, unix.MNT_DETACH|unix.UMOUNT_NOFOLLOW)

@@ -28,7 +28,7 @@ func (ns *Namespace) programs(l link) ([]netmove.Program, error) {
 	list := l.xdp
 	var errs []error
 	for i, p := range list {
-		ids, err := xdpLinks(l.Identity.Index, p.ID)
+		ids, err := ns.kernel.xdpLinks(l.Identity.Index, p.ID)
 		if len(ids) == 1 {
 			list[i].Link = uint32(ids[0])
 		}
@@ -100,25 +100,32 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 		return ns.detachXDP(index, p, xdpHardwareMode)
 	}
 	if p.Link != 0 {
-		return detachLink(bpflink.ID(p.Link))
+		return ns.kernel.detachLink(bpflink.ID(p.Link))
 	}
 	return ns.detachTCX(index, p)
 }
 
 // HoldProgram keeps the program alive by a descriptor.
-func (Linux) HoldProgram(p netmove.Program) (io.Closer, error) {
-	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))
+func (k Linux) HoldProgram(p netmove.Program) (io.Closer, error) {
+	program, err := k.program(p.ID)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", p, classify(err))
+		return nil, fmt.Errorf("%s: %w", p, err)
 	}
 	return program, nil
 }
 
+// program opens the program with that id.
+func (k Linux) program(id uint32) (*ebpf.Program, error) {
+	defer k.watch("opening a BPF program")()
+	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(id))
+	return program, classify(err)
+}
+
 // Reattach puts the program on the device again.
 func (ns *Namespace) Reattach(index int, p netmove.Program) error {
-	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))
+	program, err := ns.kernel.program(p.ID)
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	switch p.Hook {
 	case netmove.XDPGeneric:
@@ -139,9 +146,9 @@ func (ns *Namespace) Reattach(index int, p netmove.Program) error {
 
 // detachTCX takes off a program that was attached without a link.
 func (ns *Namespace) detachTCX(index int, p netmove.Program) error {
-	program, err := ebpf.NewProgramFromID(ebpf.ProgramID(p.ID))
+	program, err := ns.kernel.program(p.ID)
 	if err != nil {
-		return classify(err)
+		return err
 	}
 	err = ns.do(func() error {
 		return classify(bpflink.RawDetachProgram(bpflink.RawDetachProgramOptions{
@@ -153,7 +160,8 @@ func (ns *Namespace) detachTCX(index int, p netmove.Program) error {
 
 // detachLink ends what a link holds, whoever has descriptors of the link
 // (BPF_LINK_DETACH).
-func detachLink(id bpflink.ID) error {
+func (k Linux) detachLink(id bpflink.ID) error {
+	defer k.watch("detaching a BPF program")()
 	l, err := bpflink.NewFromID(id)
 	if errors.Is(err, unix.ENOENT) {
 		return nil // it ended by itself
@@ -168,7 +176,8 @@ func detachLink(id bpflink.ID) error {
 // The kernel tells of a link's device the ifindex alone
 // (bpf_xdp_link_fill_link_info), so there may be one more of them where a device
 // of another namespace has the same ifindex and the same program.
-func xdpLinks(index int, program uint32) ([]bpflink.ID, error) {
+func (k Linux) xdpLinks(index int, program uint32) ([]bpflink.ID, error) {
+	defer k.watch("looking through BPF links")()
 	var ids []bpflink.ID
 	it := new(bpflink.Iterator)
 	defer it.Close()

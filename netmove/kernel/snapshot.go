@@ -132,7 +132,7 @@ func (ns *Namespace) withTables(l *link) (_ netmove.Snapshot, err error) {
 	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
 		return dev, err
 	}
-	dev.TakenAt = Linux{}.Now()
+	dev.TakenAt = ns.kernel.Now()
 	dev.Entries, err = ns.entries(l)
 	return dev, err
 }

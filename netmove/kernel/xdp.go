@@ -50,12 +50,12 @@ func (ns *Namespace) attachXDP(index, fd int, mode uint32) error {
 // program has gone: what else is held by the others belongs to whose program this is, and
 // not to the host, which had another one here.
 func (ns *Namespace) endXDPLink(index int, p netmove.Program) (ended bool, err error) {
-	ids, err := xdpLinks(index, p.ID)
+	ids, err := ns.kernel.xdpLinks(index, p.ID)
 	if err != nil {
 		return false, fmt.Errorf("look for its link: %w", err)
 	}
 	for _, id := range ids {
-		if err := detachLink(id); err != nil {
+		if err := ns.kernel.detachLink(id); err != nil {
 			return false, fmt.Errorf("detach its link %d: %w", id, err)
 		}
 		l, err := ns.linkByIndex(index)
