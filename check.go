@@ -18,6 +18,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
+	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
 
 func checkCommand(c *common) *cobra.Command {
@@ -206,11 +207,7 @@ func refusal(err error) string {
 // readJournal reads what pods have. Where there is no plugin, or one may not look, nothing
 // is known of that, and devices that are away are not found.
 func (c *check) readJournal() *journal.Journal {
-	boot, err := bootID()
-	if err != nil {
-		return nil
-	}
-	records, _ := journal.Read(c.stateDir, boot) // of what cannot be read, status tells
+	records, _ := state.ReadJournal(c.stateDir) // of what cannot be read, status tells
 	return journal.Of(records)
 }
 

@@ -1,16 +1,11 @@
-// Command nri-netdev is an NRI plugin that gives host network devices to pods
-// and takes them back when the pods end.
 package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
 	"runtime"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -69,22 +64,4 @@ and back when the pod ends. Without a command it runs the plugin.`,
 	serve.defaults()
 	root.AddCommand(runCommand(serve), checkCommand(c), devicesCommand(c), doctorCommand(c), statusCommand(c), moveCommand(c), returnCommand(c), versionCommand())
 	return root
-}
-
-// hintError is an error with advice for the person at the terminal.
-type hintError struct {
-	error
-	hint string
-}
-
-func (e *hintError) Unwrap() error { return e.error }
-
-func withHint(err error, hint string) error { return &hintError{err, hint} }
-
-func printError(w io.Writer, err error) {
-	text := strings.ReplaceAll(strings.TrimSpace(err.Error()), "\n", "\n  ")
-	fmt.Fprintf(w, "nri-netdev: error: %s\n", text)
-	if h, ok := errors.AsType[*hintError](err); ok {
-		fmt.Fprintf(w, "nri-netdev: hint: %s\n", h.hint)
-	}
 }

@@ -4,12 +4,12 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net/http"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
+	"github.com/nri-netdev/nri-netdev/plugin/control"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
@@ -20,7 +20,8 @@ func moveCommand(c *common) *cobra.Command {
 		Short: "move a device into a network namespace by hand",
 		Long: `move moves a host device into a network namespace, with the same checks and the
 same record as for a pod, except that the allow rules do not apply. The device
-stays there until it is returned by hand ("nri-netdev return DEVICE").`,
+stays there until it is returned by hand ("nri-netdev return DEVICE"). While the
+node config is not valid, nobody knows what it protects, and --force is needed.`,
 		Args: cobra.ExactArgs(1),
 	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
 		m.Device = args[0]
@@ -48,7 +49,10 @@ func (o *operator) move(ctx context.Context, m sandbox.Move, out io.Writer) erro
 	}
 	var moved string
 	err = o.do(ctx,
-		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "move", m, &moved, netns) },
+		func(c *control.Client) (err error) {
+			moved, err = c.Move(ctx, m, netns)
+			return err
+		},
 		func(t *sandbox.Table) (err error) {
 			moved, err = t.Move(ctx, m, fmt.Sprintf("/proc/self/fd/%d", netns.Fd()))
 			return err

@@ -5,11 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/nri-netdev/nri-netdev/plugin/control"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
@@ -42,7 +42,10 @@ for once more, and forgotten if it cannot be found.`,
 func (o *operator) giveBack(ctx context.Context, s sandbox.Selection, out io.Writer) error {
 	var result sandbox.Returned
 	err := o.do(ctx,
-		func(c *http.Client) error { return call(ctx, c, http.MethodPost, "return", s, &result, nil) },
+		func(c *control.Client) (err error) {
+			result, err = c.Return(ctx, s)
+			return err
+		},
 		func(t *sandbox.Table) (err error) {
 			result, err = t.ReturnByHand(s)
 			return err

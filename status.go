@@ -6,16 +6,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"strings"
 	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/nri-netdev/nri-netdev/netmove/journal"
-	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/control"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
+	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
 
 func statusCommand(c *common) *cobra.Command {
@@ -73,25 +72,29 @@ func (c *common) watchStatus(ctx context.Context, out io.Writer, as *output) err
 }
 
 // status asks the running plugin, or reads the journal.
-func (c *common) status(ctx context.Context, stderr io.Writer) (s plugin.Status, err error) {
-	err = call(ctx, controlClient(c.stateDir), http.MethodGet, "status", nil, &s, nil)
-	if !notRunning(err) {
-		return s, err
+func (c *common) status(ctx context.Context, stderr io.Writer) (control.Status, error) {
+	s, running, err := c.ask(ctx)
+	if !running {
+		fmt.Fprintln(stderr, "nri-netdev: the plugin does not run; this is what its journal says")
 	}
-	fmt.Fprintln(stderr, "nri-netdev: the plugin does not run; this is what its journal says")
-	boot, err := bootID()
-	if err != nil {
-		return s, err
-	}
-	records, err := journal.Read(c.stateDir, boot)
-	return plugin.Status{Status: sandbox.StatusOf(records)}, err
+	return s, err
 }
 
-func printStatus(out io.Writer, s plugin.Status, as *output) error {
+// ask is status, and reports whether a plugin runs.
+func (c *common) ask(ctx context.Context) (s control.Status, running bool, err error) {
+	s, err = control.NewClient(c.stateDir).Status(ctx)
+	if !control.NotRunning(err) {
+		return s, true, err
+	}
+	records, err := state.ReadJournal(c.stateDir)
+	return control.Status{Status: sandbox.StatusOf(records)}, false, err
+}
+
+func printStatus(out io.Writer, s control.Status, as *output) error {
 	return as.print(out, s, func(out io.Writer) error { return printTable(out, s) })
 }
 
-func printTable(out io.Writer, s plugin.Status) error {
+func printTable(out io.Writer, s control.Status) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
 	if len(s.Attachments) == 0 {
 		fmt.Fprintln(w, "no device is away")

@@ -16,6 +16,7 @@ import (
 	"github.com/containerd/nri/pkg/stub"
 
 	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/plugin/control"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
@@ -36,7 +37,7 @@ type connection struct {
 	socket  *socket
 	stub    stub.Stub
 	policy  *api.FailurePolicy // the stub reads it after Configure
-	runtime Runtime
+	runtime control.Runtime
 
 	configured chan struct{}
 	synced     atomic.Bool // Synchronize was answered, and the runtime has kept the connection
@@ -169,7 +170,7 @@ func (c *connection) Configure(ctx context.Context, text, runtime, version strin
 	c.setPolicy()
 	timeout := c.stub.RequestTimeout()
 	c.timeout.Store(int64(timeout))
-	c.runtime = Runtime{Name: runtime, Version: version, NRI: c.stub.RuntimeNRIVersion(), RequestTimeout: timeout.String()}
+	c.runtime = control.Runtime{Name: runtime, Version: version, NRI: c.stub.RuntimeNRIVersion(), RequestTimeout: timeout.String()}
 	c.log.Info("configured by the runtime", "runtime", runtime, "version", version, "nri", c.runtime.NRI, "requestTimeout", timeout)
 	close(c.configured)
 	return 0, nil

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +34,7 @@ type metrics struct {
 	hookTook   *prometheus.HistogramVec
 	recoveries prometheus.Counter
 	configAt   prometheus.Gauge
+	unusable   atomic.Bool // the node config as last read is not valid
 }
 
 // hook is one of the runtime's requests, by NRI's name for it.
@@ -112,6 +114,7 @@ const (
 // reloaded counts a change of the node config.
 func (m *metrics) reloaded(result string) {
 	m.reloads.WithLabelValues(result).Inc()
+	m.unusable.Store(result == invalid)
 	if result == valid {
 		m.configAt.SetToCurrentTime()
 	}
@@ -185,6 +188,8 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	gauge("nri_netdev_missed_pods", "Pods that run without the devices that they ask for.", float64(len(status.Missed)))
 	gauge("nri_netdev_registered", "1 while registered with the runtime.", truth(s.Registered()))
 	gauge("nri_netdev_recovered", "1 once nothing is left to do of what earlier processes left.", truth(s.sandboxes.Recovered()))
+	gauge("nri_netdev_config_valid", "0 while the node config is not valid, so that the one before, or none, is in force.",
+		truth(!s.metrics.unusable.Load() || s.handedOver.Load()))
 	out <- prometheus.MustNewConstMetric(prometheus.NewDesc("nri_netdev_journal_set_aside_total",
 		"Files of the journal that were no records and were set aside.", nil, nil), prometheus.CounterValue, float64(s.sandboxes.SetAside()))
 }

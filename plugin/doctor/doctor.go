@@ -1,5 +1,3 @@
-// Package doctor looks at a node, and says what keeps the plugin from its work or
-// will one day, and what to do about it. It changes nothing.
 package doctor
 
 import (

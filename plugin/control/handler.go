@@ -1,0 +1,92 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"log/slog"
+	"net/http"
+	"path/filepath"
+	"strconv"
+
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
+)
+
+// NetnsFD is the header with the number of a descriptor of the caller's, which
+// is open on the namespace that a move goes to. A path could mean something else
+// where the plugin runs, in a container.
+const NetnsFD = "Nri-Netdev-Netns-Fd"
+
+// handler answers operators.
+type handler struct {
+	plugin Plugin
+	log    *slog.Logger
+}
+
+// Handler answers operators on a server whose ConnContext is WithPeer.
+func Handler(p Plugin, log *slog.Logger) http.Handler {
+	h := &handler{p, log}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) { h.reply(w, p.Status(), nil) })
+	mux.HandleFunc("GET /config", h.config)
+	mux.HandleFunc("POST /move", h.move)
+	mux.HandleFunc("POST /return", h.returnDevices)
+	return mux
+}
+
+func (h *handler) config(w http.ResponseWriter, _ *http.Request) {
+	var c Config
+	if err := h.plugin.ConfigProblem(); err != nil {
+		c.Problem = err.Error()
+	}
+	h.reply(w, c, nil)
+}
+
+func (h *handler) move(w http.ResponseWriter, r *http.Request) {
+	var m sandbox.Move
+	if err := json.NewDecoder(r.Body).Decode(&m); err != nil {
+		h.reply(w, nil, err)
+		return
+	}
+	path, err := peerNetns(r)
+	if err != nil {
+		h.reply(w, nil, err)
+		return
+	}
+	moved, err := h.plugin.Move(r.Context(), m, path)
+	h.reply(w, moved, err)
+}
+
+// peerNetns returns the path to the namespace that the caller has open.
+func peerNetns(r *http.Request) (string, error) {
+	fd, err := strconv.Atoi(r.Header.Get(NetnsFD))
+	if err != nil {
+		return "", errors.New("no descriptor of a network namespace")
+	}
+	pid := peer(r.Context())
+	if pid == 0 {
+		return "", errors.New("the plugin cannot see the process that asks: run it in the host's pid namespace, or ask from the plugin's container")
+	}
+	return filepath.Join("/proc", strconv.Itoa(pid), "fd", strconv.Itoa(fd)), nil
+}
+
+func (h *handler) returnDevices(w http.ResponseWriter, r *http.Request) {
+	var s sandbox.Selection
+	if err := json.NewDecoder(r.Body).Decode(&s); err != nil {
+		h.reply(w, nil, err)
+		return
+	}
+	result, err := h.plugin.Return(s)
+	h.reply(w, result, err)
+}
+
+// reply answers with a value, or with the words of an error.
+func (h *handler) reply(w http.ResponseWriter, value any, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		return
+	}
+	w.Header().Set("Content-Type", "application/json")
+	if err := json.NewEncoder(w).Encode(value); err != nil {
+		h.log.Warn("answer an operator", "err", err)
+	}
+}

@@ -1,0 +1,41 @@
+package control
+
+import (
+	"context"
+
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
+)
+
+// Plugin does what operators ask for.
+type Plugin interface {
+	Status() Status
+
+	// ConfigProblem returns why the node config in force allows nothing, nil if
+	// it is valid.
+	ConfigProblem() error
+
+	// Move moves a device into the namespace that is at path from here.
+	Move(ctx context.Context, m sandbox.Move, path string) (moved string, err error)
+
+	// Return returns devices by hand.
+	Return(s sandbox.Selection) (sandbox.Returned, error)
+}
+
+// Status is what the plugin knows of devices that are away, and of itself.
+type Status struct {
+	sandbox.Status
+	Runtime *Runtime `json:"runtime,omitempty"` // that the plugin is registered with; nil while it is not
+}
+
+// Runtime is the container runtime.
+type Runtime struct {
+	Name           string `json:"name"`
+	Version        string `json:"version"`
+	NRI            string `json:"nri,omitempty"`  // version of its NRI, if it tells
+	RequestTimeout string `json:"requestTimeout"` // how long it waits for an answer
+}
+
+// Config is what the plugin tells of its node config.
+type Config struct {
+	Problem string `json:"problem,omitempty"` // why it allows nothing; "" if it is valid
+}

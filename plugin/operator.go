@@ -1,0 +1,32 @@
+package plugin
+
+import (
+	"context"
+
+	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
+)
+
+var _ control.Plugin = (*Plugin)(nil)
+
+// Status describes what sandboxes hold, and the runtime.
+func (p *Plugin) Status() control.Status {
+	s := control.Status{Status: p.sandboxes.Status()}
+	if c := p.registered.Load(); c.accepted() {
+		s.Runtime = &c.runtime
+	}
+	return s
+}
+
+// Registered reports whether the runtime has accepted the plugin and still has it.
+func (p *Plugin) Registered() bool { return p.registered.Load().accepted() }
+
+// Move moves a device by hand into the namespace that is at path from here.
+func (p *Plugin) Move(ctx context.Context, m sandbox.Move, path string) (moved string, err error) {
+	return p.sandboxes.Move(ctx, m, path)
+}
+
+// Return returns devices by hand.
+func (p *Plugin) Return(s sandbox.Selection) (sandbox.Returned, error) {
+	return p.sandboxes.ReturnByHand(s)
+}
