@@ -58,8 +58,8 @@ func ParseAnnotations(annotations map[string]string) ([]netmove.Request, error) 
 		root.refuse("more than %d devices", maxDevices)
 		return nil, root.problems
 	}
-	claims := newClaims()
-	requests := each(root, func(item value) (netmove.Request, bool) { return parseRequest(item, claims) })
+	taken := newTaken()
+	requests := each(root, func(item value) (netmove.Request, bool) { return parseRequest(item, taken) })
 	if err := root.problems.err(); err != nil || len(requests) == 0 {
 		return nil, err
 	}

@@ -49,9 +49,9 @@ func BenchmarkBombs(b *testing.B) {
 func BenchmarkAllowDevice(b *testing.B) {
 	c := Default()
 	for range 100 {
-		c.Allow = append(c.Allow, Rule{Devices: []string{"eth*", "eno*"}, Drivers: []string{"ice"}, Namespaces: []string{"telco-*"}})
+		c.Allow = append(c.Allow, AllowRule{Devices: []string{"eth*", "eno*"}, Drivers: []string{"ice"}, Namespaces: []string{"telco-*"}})
 	}
-	c.Allow = append(c.Allow, Rule{Devices: []string{"enp2s2f*"}, Namespaces: []string{"telco-*"}})
+	c.Allow = append(c.Allow, AllowRule{Devices: []string{"enp2s2f*"}, Namespaces: []string{"telco-*"}})
 	dev := port()
 	for b.Loop() {
 		if _, err := c.AllowDevice(Pod{Namespace: "telco-a"}, netmove.Request{Device: "enp2s2f0"}, dev); err != nil {

@@ -9,7 +9,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decode reads text, a YAML document of at most maxBytes, for walking. Its
+// decode reads text, a YAML document of at most maxBytes, as a value. Its
 // place is called path in problems, "" for a file of its own. A text that
 // holds no document, such as an empty one, gives a value that is absent.
 func decode(path, text string, maxBytes int) value {

@@ -8,7 +8,7 @@
 //     holds characters nobody types, or might nest deeply;
 //  2. decode.go parses it into nodes, never expanding an alias, and accepts
 //     one document only;
-//  3. walk.go reads the nodes by what is expected at each place, so that a
+//  3. value.go reads the nodes by what is expected at each place, so that a
 //     field nobody knows, a field given twice, null, or "no" where a string
 //     belongs is an error and never a default;
 //  4. the checks of each field, and of all fields as a set.

@@ -19,7 +19,7 @@ const maxNodeConfig = 1 << 20
 // nothing, to nobody; Default is where a file starts from.
 type NodeConfig struct {
 	// Allow are the rules: a device moves only if one of them allows it.
-	Allow []Rule `json:"allow,omitempty"`
+	Allow []AllowRule `json:"allow,omitempty"`
 
 	// Pools are sets of devices of which a pod may ask for any.
 	Pools []Pool `json:"pools,omitempty"`
@@ -141,7 +141,7 @@ func (c *NodeConfig) parse(root value) {
 	root.require(given, "apiVersion", "kind")
 	given["apiVersion"].oneOf(APIVersion)
 	given["kind"].oneOf(Kind)
-	c.Allow = each(given["allow"], parseRule)
+	c.Allow = each(given["allow"], parseAllowRule)
 	c.Pools = parsePools(given["pools"])
 	c.Protect = each(given["protect"], parseGlob)
 	if n, ok := given["maxDevicesPerPod"].integer(1, maxDevices); ok {

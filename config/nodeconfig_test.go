@@ -52,7 +52,7 @@ func TestParse(t *testing.T) {
 			name: "of the documentation",
 			text: exampleConfig,
 			want: with(func(c *NodeConfig) {
-				c.Allow = []Rule{{
+				c.Allow = []AllowRule{{
 					Devices:    []string{"enp2s2f*"},
 					Drivers:    []string{"mlx5_core"},
 					Namespaces: []string{"telco-*"},
@@ -76,7 +76,7 @@ failurePolicy: {keepConnected: true, failRequest: false}
 onReturn: down
 `,
 			want: &NodeConfig{
-				Allow: []Rule{
+				Allow: []AllowRule{
 					{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"addresses", "address", "routes", "neighbors", "mtu"}},
 					{
 						PCIAddresses: []string{"0000:3b:00.?"}, MACs: []netmove.MAC{{2, 0, 0, 0, 0, 1}},

@@ -76,8 +76,8 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 		return Grant{}, denied(req.Device, "device %s is not allowed in namespace %q: %s; ask the node's operator",
 			quote(req.Device), pod.Namespace, c.problem())
 	}
-	matches := func(r Rule) bool { return r.Admits(pod) && r.Selects(dev) }
-	allowing := c.rules(func(r Rule) bool { return matches(r) && len(r.lacks(req)) == 0 })
+	matches := func(r AllowRule) bool { return r.Admits(pod) && r.Selects(dev) }
+	allowing := c.rules(func(r AllowRule) bool { return matches(r) && len(r.lacks(req)) == 0 })
 	for _, i := range allowing {
 		if len(unaccepted(c.Allow[i], dev)) == 0 {
 			return Grant{Rule: i}, nil
@@ -97,7 +97,7 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 }
 
 // unaccepted is what the device would lose without the rule's consent.
-func unaccepted(r Rule, dev netmove.Snapshot) []netmove.Loss {
+func unaccepted(r AllowRule, dev netmove.Snapshot) []netmove.Loss {
 	var list []netmove.Loss
 	for _, loss := range dev.Loss {
 		if !slices.Contains(r.AcceptLoss, string(loss.Kind)) {
@@ -139,7 +139,7 @@ func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
 }
 
 // rules returns the indices of the rules that hold.
-func (c *NodeConfig) rules(hold func(Rule) bool) []int {
+func (c *NodeConfig) rules(hold func(AllowRule) bool) []int {
 	var indices []int
 	for i, r := range c.Allow {
 		if hold(r) {
@@ -152,7 +152,7 @@ func (c *NodeConfig) rules(hold func(Rule) bool) []int {
 // deniedDevice is the refusal when no rule matches.
 func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) *DeniedError {
 	why := "no allow rule of this node's config matches device and pod"
-	if byGlob := c.rules(func(r Rule) bool { return r.Admits(pod) && r.matches(dev) }); len(byGlob) > 0 {
+	if byGlob := c.rules(func(r AllowRule) bool { return r.Admits(pod) && r.matches(dev) }); len(byGlob) > 0 {
 		why = needsName(dev.Role) + ", and no allow rule of this node's config writes its name out"
 	}
 	return denied(req.Device, "device %s is not allowed in namespace %q: %s; ask the node's operator",

@@ -33,8 +33,8 @@ func changed(change func(*netmove.Snapshot)) netmove.Snapshot {
 func TestAllowDevice(t *testing.T) {
 	worker := Pod{Namespace: "telco-a", Name: "worker-0"}
 	plain := netmove.Request{Device: "enp2s2f0"}
-	everything := Rule{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"*"}}
-	named := Rule{Devices: []string{"enp2s2f0"}, Namespaces: []string{"*"}}
+	everything := AllowRule{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"*"}}
+	named := AllowRule{Devices: []string{"enp2s2f0"}, Namespaces: []string{"*"}}
 	const (
 		noRule  = `device "enp2s2f0" is not allowed in namespace "telco-a": no allow rule of this node's config matches device and pod; ask the node's operator`
 		byGlob1 = `device "enp2s2f0" is not allowed in namespace "telco-a": its other end is in another network namespace, and no allow rule of this node's config writes its name out; ask the node's operator`
@@ -48,40 +48,40 @@ func TestAllowDevice(t *testing.T) {
 	for _, tc := range []struct {
 		name    string
 		protect []string
-		rules   []Rule
+		rules   []AllowRule
 		req     netmove.Request
 		dev     netmove.Snapshot
 		want    Grant
 		refusal string
 	}{
 		{name: "no rules", req: plain, dev: port(), refusal: noRule},
-		{name: "everything", rules: []Rule{everything}, req: plain, dev: port()},
-		{name: "zero rule", rules: []Rule{{}}, req: plain, dev: port(), refusal: noRule},
+		{name: "everything", rules: []AllowRule{everything}, req: plain, dev: port()},
+		{name: "zero rule", rules: []AllowRule{{}}, req: plain, dev: port(), refusal: noRule},
 
-		{name: "by glob", rules: []Rule{{Devices: []string{"enp2s2f?"}, Namespaces: []string{"telco-*"}}}, req: plain, dev: port()},
-		{name: "by name", rules: []Rule{named}, req: plain, dev: port()},
-		{name: "by altname", rules: []Rule{{Devices: []string{"fast0"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
-		{name: "by a glob over altnames", rules: []Rule{{Devices: []string{"fast*"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "by what the pod calls it", rules: []Rule{{Devices: []string{"eth9"}, Namespaces: []string{"*"}}}, req: netmove.Request{Device: "eth9"}, dev: port(), refusal: `device "eth9" is not allowed in namespace "telco-a": no allow rule of this node's config matches device and pod; ask the node's operator`},
-		{name: "another namespace", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"telco-b", "a"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "another pod", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}, PodNames: []string{"db-*"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "this pod", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}, PodNames: []string{"worker-*"}}}, req: plain, dev: port()},
+		{name: "by glob", rules: []AllowRule{{Devices: []string{"enp2s2f?"}, Namespaces: []string{"telco-*"}}}, req: plain, dev: port()},
+		{name: "by name", rules: []AllowRule{named}, req: plain, dev: port()},
+		{name: "by altname", rules: []AllowRule{{Devices: []string{"fast0"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
+		{name: "by a glob over altnames", rules: []AllowRule{{Devices: []string{"fast*"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "by what the pod calls it", rules: []AllowRule{{Devices: []string{"eth9"}, Namespaces: []string{"*"}}}, req: netmove.Request{Device: "eth9"}, dev: port(), refusal: `device "eth9" is not allowed in namespace "telco-a": no allow rule of this node's config matches device and pod; ask the node's operator`},
+		{name: "another namespace", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"telco-b", "a"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "another pod", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, PodNames: []string{"db-*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "this pod", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, PodNames: []string{"worker-*"}}}, req: plain, dev: port()},
 
-		{name: "by driver", rules: []Rule{{Drivers: []string{"ice", "mlx5_core"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
-		{name: "another driver", rules: []Rule{{Devices: []string{"*"}, Drivers: []string{"ice"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "by PCI address", rules: []Rule{{PCIAddresses: []string{"0000:02:*"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
-		{name: "another PCI address", rules: []Rule{{PCIAddresses: []string{"0000:03:*"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "no PCI address", rules: []Rule{{PCIAddresses: []string{"*"}, Namespaces: []string{"*"}}}, req: plain, dev: virtual, refusal: noRule},
-		{name: "by permanent MAC", rules: []Rule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 1}}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
-		{name: "by a MAC it was given", rules: []Rule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 9}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
-		{name: "by the MAC of a virtual device", rules: []Rule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 9}}, Namespaces: []string{"*"}}}, req: plain, dev: virtual},
-		{name: "all selectors, one wrong", rules: []Rule{{Devices: []string{"enp*"}, Drivers: []string{"mlx5_core"}, PCIAddresses: []string{"*"}, MACs: []netmove.MAC{{1}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "by driver", rules: []AllowRule{{Drivers: []string{"ice", "mlx5_core"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
+		{name: "another driver", rules: []AllowRule{{Devices: []string{"*"}, Drivers: []string{"ice"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "by PCI address", rules: []AllowRule{{PCIAddresses: []string{"0000:02:*"}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
+		{name: "another PCI address", rules: []AllowRule{{PCIAddresses: []string{"0000:03:*"}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "no PCI address", rules: []AllowRule{{PCIAddresses: []string{"*"}, Namespaces: []string{"*"}}}, req: plain, dev: virtual, refusal: noRule},
+		{name: "by permanent MAC", rules: []AllowRule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 1}}, Namespaces: []string{"*"}}}, req: plain, dev: port()},
+		{name: "by a MAC it was given", rules: []AllowRule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 9}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
+		{name: "by the MAC of a virtual device", rules: []AllowRule{{MACs: []netmove.MAC{{2, 0, 0, 0, 0, 9}}, Namespaces: []string{"*"}}}, req: plain, dev: virtual},
+		{name: "all selectors, one wrong", rules: []AllowRule{{Devices: []string{"enp*"}, Drivers: []string{"mlx5_core"}, PCIAddresses: []string{"*"}, MACs: []netmove.MAC{{1}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
 
-		{name: "second rule", rules: []Rule{{Devices: []string{"eno*"}, Namespaces: []string{"*"}}, everything}, req: plain, dev: port(), want: Grant{Rule: 1}},
-		{name: "loss that no rule accepts", rules: []Rule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`},
+		{name: "second rule", rules: []AllowRule{{Devices: []string{"eno*"}, Namespaces: []string{"*"}}, everything}, req: plain, dev: port(), want: Grant{Rule: 1}},
+		{name: "loss that no rule accepts", rules: []AllowRule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`},
 		{
 			name: "loss that the second rule accepts",
-			rules: []Rule{
+			rules: []AllowRule{
 				everything,
 				{Devices: []string{"*"}, Namespaces: []string{"*"}, AcceptLoss: []string{"qdisc"}},
 			},
@@ -89,23 +89,23 @@ func TestAllowDevice(t *testing.T) {
 		},
 		{
 			name: "loss that a rule accepts which does not match",
-			rules: []Rule{
+			rules: []AllowRule{
 				everything,
 				{Devices: []string{"*"}, Namespaces: []string{"b"}, AcceptLoss: []string{"qdisc"}},
 			},
 			req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`,
 		},
 
-		{name: "setting", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mtu"}}}, req: netmove.Request{Device: "fast0", MTU: 9000}, dev: port()},
+		{name: "setting", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mtu"}}}, req: netmove.Request{Device: "fast0", MTU: 9000}, dev: port()},
 		{
 			name:  "setting refused",
-			rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: defaultSettings()}},
+			rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: defaultSettings()}},
 			req:   netmove.Request{Device: "fast0", MAC: netmove.MAC{2, 0, 0, 0, 0, 5}, MTU: 9000}, dev: port(),
 			refusal: `setting "mac" of device "fast0" is not allowed in namespace "telco-a": leave it out, or ask the node's operator`,
 		},
 		{
 			name: "settings refused, closest rule told",
-			rules: []Rule{
+			rules: []AllowRule{
 				{Devices: []string{"*"}, Namespaces: []string{"*"}},
 				{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"address"}},
 				{Devices: []string{"*"}, Namespaces: []string{"*"}},
@@ -115,12 +115,12 @@ func TestAllowDevice(t *testing.T) {
 		},
 		{
 			name:  "no addresses are a setting",
-			rules: []Rule{named}, req: netmove.Request{Device: "enp2s2f0", Addresses: prefixes()}, dev: port(),
+			rules: []AllowRule{named}, req: netmove.Request{Device: "enp2s2f0", Addresses: prefixes()}, dev: port(),
 			refusal: `setting "addresses" of device "enp2s2f0" is not allowed in namespace "telco-a": leave it out, or ask the node's operator`,
 		},
 		{
 			name: "settings of two rules do not add up",
-			rules: []Rule{
+			rules: []AllowRule{
 				{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mtu"}},
 				{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mac"}},
 			},
@@ -128,25 +128,25 @@ func TestAllowDevice(t *testing.T) {
 			refusal: `setting "mac" of device "enp2s2f0" is not allowed in namespace "telco-a": leave it out, or ask the node's operator`,
 		},
 
-		{name: "cable by glob", rules: []Rule{everything}, req: plain, dev: cable, refusal: byGlob1},
-		{name: "cable by driver", rules: []Rule{{Drivers: []string{"mlx5_core"}, Namespaces: []string{"*"}}}, req: plain, dev: cable, refusal: byGlob1},
-		{name: "cable by name", rules: []Rule{everything, named}, req: plain, dev: cable, want: Grant{Rule: 1}},
-		{name: "cable by altname", rules: []Rule{{Devices: []string{"fast0"}, Namespaces: []string{"*"}}}, req: plain, dev: cable},
-		{name: "cable in another namespace", rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"b"}}}, req: plain, dev: cable, refusal: noRule},
-		{name: "bridge port by glob", rules: []Rule{everything}, req: plain, dev: bridged, refusal: byGlob2},
-		{name: "bridge port by name", rules: []Rule{named}, req: plain, dev: bridged},
+		{name: "cable by glob", rules: []AllowRule{everything}, req: plain, dev: cable, refusal: byGlob1},
+		{name: "cable by driver", rules: []AllowRule{{Drivers: []string{"mlx5_core"}, Namespaces: []string{"*"}}}, req: plain, dev: cable, refusal: byGlob1},
+		{name: "cable by name", rules: []AllowRule{everything, named}, req: plain, dev: cable, want: Grant{Rule: 1}},
+		{name: "cable by altname", rules: []AllowRule{{Devices: []string{"fast0"}, Namespaces: []string{"*"}}}, req: plain, dev: cable},
+		{name: "cable in another namespace", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"b"}}}, req: plain, dev: cable, refusal: noRule},
+		{name: "bridge port by glob", rules: []AllowRule{everything}, req: plain, dev: bridged, refusal: byGlob2},
+		{name: "bridge port by name", rules: []AllowRule{named}, req: plain, dev: bridged},
 		{
 			name:  "altname that reads like a glob",
-			rules: []Rule{{Devices: []string{"*"}, Namespaces: []string{"*"}}}, req: plain,
+			rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}}}, req: plain,
 			dev: changed(func(d *netmove.Snapshot) {
 				d.Role.ForeignPeer, d.Altnames = true, []string{"*"}
 			}),
 			refusal: byGlob1,
 		},
 
-		{name: "protected", protect: []string{"eno*", "enp2*"}, rules: []Rule{everything, named}, req: plain, dev: port(), refusal: `device "enp2s2f0" is protected by this node's config and never moves`},
-		{name: "protected by altname", protect: []string{"fast*"}, rules: []Rule{everything, named}, req: plain, dev: port(), refusal: `device "enp2s2f0" is protected by this node's config and never moves`},
-		{name: "protected, asked for by altname", protect: []string{"enp2*"}, rules: []Rule{everything, named}, req: netmove.Request{Device: "fast0"}, dev: port(), refusal: `device "fast0" is protected by this node's config and never moves`},
+		{name: "protected", protect: []string{"eno*", "enp2*"}, rules: []AllowRule{everything, named}, req: plain, dev: port(), refusal: `device "enp2s2f0" is protected by this node's config and never moves`},
+		{name: "protected by altname", protect: []string{"fast*"}, rules: []AllowRule{everything, named}, req: plain, dev: port(), refusal: `device "enp2s2f0" is protected by this node's config and never moves`},
+		{name: "protected, asked for by altname", protect: []string{"enp2*"}, rules: []AllowRule{everything, named}, req: netmove.Request{Device: "fast0"}, dev: port(), refusal: `device "fast0" is protected by this node's config and never moves`},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			c := with(func(c *NodeConfig) { c.Allow, c.Protect = tc.rules, tc.protect })
@@ -167,7 +167,7 @@ func TestAllowDevice(t *testing.T) {
 // TestNeverMoves: these roles win over any rule, and for moves by hand too.
 func TestNeverMoves(t *testing.T) {
 	c := with(func(c *NodeConfig) {
-		c.Allow = []Rule{{Devices: []string{"*", "enp2s2f0"}, Namespaces: []string{"*"}, Settings: []string{"*"}}}
+		c.Allow = []AllowRule{{Devices: []string{"*", "enp2s2f0"}, Namespaces: []string{"*"}, Settings: []string{"*"}}}
 	})
 	for _, tc := range []struct {
 		role netmove.Role

@@ -26,13 +26,13 @@ func (c *NodeConfig) Pool(name string) (p Pool, ok bool) {
 
 // Has reports whether the device is of the pool.
 func (p Pool) Has(dev netmove.Snapshot) bool {
-	return Rule{Devices: p.Devices, Drivers: p.Drivers}.matches(dev)
+	return AllowRule{Devices: p.Devices, Drivers: p.Drivers}.matches(dev)
 }
 
 // Rank is the place of the device among those of the pool: that of the first of Devices
 // that has it. Devices of the same rank are equally good.
 func (p Pool) Rank(dev netmove.Snapshot) int {
-	return slices.IndexFunc(p.Devices, func(glob string) bool { return Rule{Devices: []string{glob}}.matches(dev) })
+	return slices.IndexFunc(p.Devices, func(glob string) bool { return AllowRule{Devices: []string{glob}}.matches(dev) })
 }
 
 func parsePools(v value) []Pool {

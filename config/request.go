@@ -30,9 +30,9 @@ func RequestFields() []string {
 	}
 }
 
-// parseRequest reads one device. claims are what the devices before it have.
-func parseRequest(v value, claims *claims) (netmove.Request, bool) {
-	claims.next()
+// parseRequest reads one device. taken is what the devices before it have.
+func parseRequest(v value, taken *taken) (netmove.Request, bool) {
+	taken.next()
 	given, ok := v.fields(requestSchema())
 	if !ok {
 		return netmove.Request{}, false
@@ -43,7 +43,7 @@ func parseRequest(v value, claims *claims) (netmove.Request, bool) {
 	r.MTU = parseMTU(given["mtu"])
 	r.MAC, _ = parseMAC(given["mac"])
 	r.Routes = each(given["routes"].atMost(maxEntries), parseRoute)
-	r.Rules = emptyIsNil(each(given["rules"].atMost(maxEntries), parsePolicyRule))
+	r.Rules = emptyIsNil(each(given["rules"].atMost(maxEntries), parseRule))
 	r.Neighbors = parseNeighbors(given["neighbors"].atMost(maxEntries))
 	r.Sysctls = parseSysctls(given["sysctls"])
 	r.Features = parseEthtool(given["ethtool"])
@@ -53,7 +53,7 @@ func parseRequest(v value, claims *claims) (netmove.Request, bool) {
 	r.GROIPv4MaxSize = parseMaxSize(given["groIPv4MaxSize"])
 	r.DetachBPF = given["detachBPF"].boolean(false)
 	checkIPv6(given, r)
-	claims.add(v, given, r)
+	taken.add(v, given, r)
 	return r, true
 }
 

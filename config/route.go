@@ -1,11 +1,8 @@
 package config
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"net/netip"
-	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -65,61 +62,6 @@ func parseTo(v value, via netip.Addr) netip.Prefix {
 		return netip.PrefixFrom(netip.IPv4Unspecified(), 0)
 	}
 	return parseNetwork(v)
-}
-
-// parseNetwork reads a network, or an address as the network that has nothing else.
-func parseNetwork(v value) netip.Prefix {
-	text, ok := v.text()
-	if !ok {
-		return netip.Prefix{}
-	}
-	p, err := network(text)
-	if err != nil {
-		v.refuse("%v", err)
-		return netip.Prefix{}
-	}
-	return p
-}
-
-func network(text string) (netip.Prefix, error) {
-	p, err := netip.ParsePrefix(text)
-	if !strings.Contains(text, "/") {
-		var a netip.Addr
-		if a, err = netip.ParseAddr(text); err == nil {
-			p = netip.PrefixFrom(a.WithZone(""), a.BitLen())
-		}
-		if a.Zone() != "" {
-			err = errors.New("zone")
-		}
-	}
-	switch {
-	case err != nil:
-		return p, fmt.Errorf("%s is not a network such as \"198.51.100.0/24\"", quote(text))
-	case p.Addr().Is4In6():
-		return p, fmt.Errorf("%s is IPv4 written as IPv6: write it as IPv4", quote(text))
-	case p != p.Masked():
-		return p, fmt.Errorf("%s has bits beyond its prefix length: the network is %s", quote(text), p.Masked())
-	}
-	return p, nil
-}
-
-// parseAddr reads an address without a prefix length that a device can have; the zero
-// Addr if there is none.
-func parseAddr(v value) netip.Addr {
-	text, ok := v.text()
-	if !ok {
-		return netip.Addr{}
-	}
-	a, err := netip.ParseAddr(text)
-	if err != nil {
-		v.refuse("%s is not an address such as \"192.0.2.1\"", quote(text))
-		return netip.Addr{}
-	}
-	if err := checkUsable(a, a.BitLen()); err != nil {
-		v.refuse("%s %v", quote(text), err)
-		return netip.Addr{}
-	}
-	return a
 }
 
 // parseUint32 reads a number that has 32 bits in the kernel; 0 if there is none.

@@ -59,7 +59,7 @@ func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) 
 	return list
 }
 
-func (r Rule) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) string {
+func (r AllowRule) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) string {
 	field := cmp.Or(r.mismatchedPod(pod), r.mismatched(dev))
 	switch {
 	case field != "":

@@ -13,7 +13,7 @@ import (
 func TestExplain(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
-	c.Allow = []config.Rule{
+	c.Allow = []config.AllowRule{
 		{Devices: []string{"enp*"}, Namespaces: []string{"telco-*"}, PodNames: []string{"worker-*"}},
 		{Devices: []string{"enp1", "enp2"}, Namespaces: []string{"lab"}, AcceptLoss: []string{"qdisc"}},
 	}
@@ -52,7 +52,7 @@ func TestRules(t *testing.T) {
 	t.Parallel()
 	c := config.Default()
 	everybody := []string{"*"}
-	c.Allow = []config.Rule{
+	c.Allow = []config.AllowRule{
 		{Devices: []string{"enp1"}, Namespaces: []string{"lab"}},
 		{Devices: []string{"enp1"}, Namespaces: everybody, PodNames: []string{"worker-*"}},
 		{Devices: []string{"eth*"}, Namespaces: everybody},

@@ -8,11 +8,11 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// claims are what the devices of one pod must not share, each with the index
-// of the device that has it. Names are checked as a set, so that two devices
+// taken holds what the devices of one pod must not share, each thing with the
+// index of the device that has it. Names are checked as a set, so that two devices
 // may swap theirs.
-type claims struct {
-	device    int // index of the one that claims
+type taken struct {
+	device    int // index of the device that is being read
 	devices   map[string]int
 	podNames  map[string]int
 	addresses map[netip.Addr]int
@@ -26,8 +26,8 @@ type routeKey struct {
 	metric, table uint32
 }
 
-func newClaims() *claims {
-	return &claims{
+func newTaken() *taken {
+	return &taken{
 		device:    -1,
 		devices:   map[string]int{},
 		podNames:  map[string]int{},
@@ -38,12 +38,12 @@ func newClaims() *claims {
 }
 
 // next begins with the next device.
-func (c *claims) next() { c.device++ }
+func (c *taken) next() { c.device++ }
 
 // add notes what the device has, and adds a problem for each thing that is
-// taken. What could not be read is "" and claims nothing.
-func (c *claims) add(v value, given map[string]value, r netmove.Request) {
-	owner, twice := claim(c.devices, r.Device, c.device)
+// taken. What could not be read is "" and takes nothing.
+func (c *taken) add(v value, given map[string]value, r netmove.Request) {
+	owner, twice := take(c.devices, r.Device, c.device)
 	if twice {
 		given["name"].refuse("device %s is asked for by [%d] already", quote(r.Device), owner)
 	}
@@ -53,7 +53,7 @@ func (c *claims) add(v value, given map[string]value, r netmove.Request) {
 	case sample.given():
 		c.addPodName(sample, r.PodName)
 	case !twice && r.Device != "":
-		// If Device is an altname, this claims the altname: it goes into the
+		// If Device is an altname, this takes the altname: it goes into the
 		// pod with the device, and no other one can have it as its name there.
 		c.addPodName(v, r.Device)
 	}
@@ -79,12 +79,12 @@ const (
 	metricIPv6 = 1024
 )
 
-func (c *claims) addRoute(at value, r netmove.RouteRequest) {
+func (c *taken) addRoute(at value, r netmove.RouteRequest) {
 	key := routeKey{r.To, r.Metric, cmp.Or(r.Table, mainTable)}
 	if r.To.Addr().Is6() {
 		key.metric = cmp.Or(r.Metric, metricIPv6)
 	}
-	switch owner, taken := claim(c.routes, key, c.device); {
+	switch owner, taken := take(c.routes, key, c.device); {
 	case taken && owner == c.device:
 		at.refuse("two routes to %s with the same metric and table", r.To)
 	case taken:
@@ -92,8 +92,8 @@ func (c *claims) addRoute(at value, r netmove.RouteRequest) {
 	}
 }
 
-func (c *claims) addRule(at value, r netmove.RuleRequest) {
-	switch owner, taken := claim(c.rules, r, c.device); {
+func (c *taken) addRule(at value, r netmove.RuleRequest) {
+	switch owner, taken := take(c.rules, r, c.device); {
 	case taken && owner == c.device:
 		at.refuse("\"%s\" is given twice", r)
 	case taken:
@@ -101,20 +101,20 @@ func (c *claims) addRule(at value, r netmove.RuleRequest) {
 	}
 }
 
-func (c *claims) addPodName(at value, name string) {
-	if owner, taken := claim(c.podNames, name, c.device); taken {
+func (c *taken) addPodName(at value, name string) {
+	if owner, taken := take(c.podNames, name, c.device); taken {
 		at.refuse("name %s in the pod is taken by [%d] already", quote(name), owner)
 	}
 }
 
-// addAddress claims an address for the whole pod, but one of link scope for
+// addAddress takes an address for the whole pod, but one of link scope for
 // the device only: routers do have fe80::1 on all of theirs.
-func (c *claims) addAddress(at value, a netip.Addr) {
+func (c *taken) addAddress(at value, a netip.Addr) {
 	key := a
 	if a.Is6() && a.IsLinkLocalUnicast() {
 		key = a.WithZone(strconv.Itoa(c.device))
 	}
-	switch owner, taken := claim(c.addresses, key, c.device); {
+	switch owner, taken := take(c.addresses, key, c.device); {
 	case taken && owner == c.device:
 		at.refuse("%v is given twice", a)
 	case taken:
@@ -122,9 +122,9 @@ func (c *claims) addAddress(at value, a netip.Addr) {
 	}
 }
 
-// claim gives x to device i, or returns the one that has it. The zero value
+// take gives x to device i, or returns the one that has it. The zero value
 // is for everyone.
-func claim[K comparable](owners map[K]int, x K, i int) (owner int, taken bool) {
+func take[K comparable](owners map[K]int, x K, i int) (owner int, taken bool) {
 	var zero K
 	if owner, taken = owners[x]; !taken && x != zero {
 		owners[x] = i

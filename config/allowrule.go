@@ -1,0 +1,156 @@
+package config
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// AllowRule allows some devices to some pods. Every selector that is given must
+// hold: the device must be one of Devices, of Drivers, of PCIAddresses and of
+// MACs, the pod one of Namespaces and of PodNames.
+type AllowRule struct {
+	// Devices are globs over kernel names. An altname is matched only by a
+	// device that is written out.
+	Devices []string `json:"devices,omitempty"`
+
+	Drivers      []string      `json:"drivers,omitempty"`      // as written by ethtool -i, no globs
+	PCIAddresses []string      `json:"pciAddresses,omitempty"` // globs, such as "0000:02:00.*"
+	MACs         []netmove.MAC `json:"macs,omitempty"`         // permanent ones, where the device has one
+
+	Namespaces []string `json:"namespaces"`         // globs; never empty
+	PodNames   []string `json:"podNames,omitempty"` // globs; empty: any name
+
+	// Settings are the fields that the pod may set; "*" allows all of them.
+	// "addresses" and "address" are two forms of one setting, and either
+	// allows both.
+	Settings []string `json:"settings"`
+
+	// AcceptLoss is the host state of a device that cannot be put back and
+	// may be lost. A device that has other such state is refused.
+	AcceptLoss []string `json:"acceptLoss,omitempty"`
+}
+
+func parseAllowRule(v value) (AllowRule, bool) {
+	given, ok := v.fields(schema{known: []string{
+		"devices", "drivers", "pciAddresses", "macs",
+		"namespaces", "podNames", "settings", "acceptLoss",
+	}})
+	if !ok {
+		return AllowRule{}, false
+	}
+	if !anyGiven(given, "devices", "drivers", "pciAddresses", "macs") {
+		v.refuse("names no device: want devices, drivers, pciAddresses or macs")
+	}
+	v.require(given, "namespaces")
+	rule := AllowRule{
+		Devices:      some(given["devices"], parseGlob),
+		Drivers:      some(given["drivers"], parseDriver),
+		PCIAddresses: some(given["pciAddresses"], parsePCIAddress),
+		MACs:         some(given["macs"], parseMAC),
+		Namespaces:   some(given["namespaces"], parseGlob),
+		PodNames:     some(given["podNames"], parseGlob),
+		Settings:     defaultSettings(),
+		AcceptLoss:   each(given["acceptLoss"], parseLoss),
+	}
+	if settings := given["settings"]; settings.given() {
+		rule.Settings = each(settings, parseSetting)
+	}
+	return rule, true
+}
+
+func anyGiven(given map[string]value, names ...string) bool {
+	return slices.ContainsFunc(names, func(name string) bool { return given[name].given() })
+}
+
+// parseDriver reads the name of a driver, which is no glob: one that looks
+// like it is refused, since it would match nothing.
+func parseDriver(item value) (string, bool) {
+	text, ok := item.text()
+	if ok && (text == "" || !isExact(text)) {
+		item.refuse("%s is not the name of a driver, and globs are not for drivers", quote(text))
+		return "", false
+	}
+	return text, ok
+}
+
+// parsePCIAddress reads a glob, in lower case as the kernel writes addresses.
+func parsePCIAddress(item value) (string, bool) {
+	glob, ok := parseGlob(item)
+	return strings.ToLower(glob), ok
+}
+
+func parseLoss(item value) (string, bool) {
+	var known []string
+	for _, kind := range netmove.LossKinds() {
+		known = append(known, string(kind))
+	}
+	return item.word("loss", known)
+}
+
+// Admits reports whether the rule is for the pod.
+func (r AllowRule) Admits(pod Pod) bool { return r.mismatchedPod(pod) == "" }
+
+// mismatchedPod is the field of the rule because of which it is not for the pod, "" if
+// it is.
+func (r AllowRule) mismatchedPod(pod Pod) string {
+	switch {
+	case !matchAny(r.Namespaces, pod.Namespace):
+		return "namespaces"
+	case len(r.PodNames) > 0 && !matchAny(r.PodNames, pod.Name):
+		return "podNames"
+	}
+	return ""
+}
+
+// Selects reports whether the rule is for the device. One that is somebody
+// else's cable, or part of a bridge or bond, is selected by its name only, and
+// not by a glob that was written with other devices in mind.
+func (r AllowRule) Selects(dev netmove.Snapshot) bool {
+	return r.matches(dev) && (needsName(dev.Role) == "" || r.writesOut(dev))
+}
+
+// needsName says why only a rule that writes the device's name out allows it,
+// "" if a glob will do.
+func needsName(role netmove.Role) string {
+	switch {
+	case role.ForeignPeer:
+		return "its other end is in another network namespace"
+	case role.PortOf != "":
+		return "it is a port of another device"
+	}
+	return ""
+}
+
+func (r AllowRule) matches(dev netmove.Snapshot) bool { return r.mismatched(dev) == "" }
+
+// mismatched is the field of the rule that the device is not of, "" if it is of all.
+func (r AllowRule) mismatched(dev netmove.Snapshot) string {
+	id := dev.Identity
+	switch {
+	case len(r.Devices) > 0 && !matchAny(r.Devices, dev.Name) && !r.writesOut(dev):
+		return "devices"
+	case len(r.Drivers) > 0 && !slices.Contains(r.Drivers, id.DriverName()):
+		return "drivers"
+	case len(r.PCIAddresses) > 0 && !matchAny(r.PCIAddresses, id.PCIAddress()):
+		return "pciAddresses"
+	case len(r.MACs) > 0 && !slices.ContainsFunc(r.MACs, dev.LastingMAC().Equal):
+		return "macs"
+	}
+	return ""
+}
+
+// writesOut reports whether the rule has the device's name, or one of its
+// altnames, without a glob. A device that some pod left with the altname
+// "enp*" is not written out by the glob that reads the same.
+func (r AllowRule) writesOut(dev netmove.Snapshot) bool {
+	return slices.ContainsFunc(names(dev), func(name string) bool {
+		return isExact(name) && slices.Contains(r.Devices, name)
+	})
+}
+
+// names returns all names of the device, the kernel's first.
+func names(dev netmove.Snapshot) []string {
+	return append([]string{dev.Name}, dev.Altnames...)
+}
