@@ -40,9 +40,8 @@ func parseAddress(item value) (netip.Prefix, bool) {
 	return a, err == nil
 }
 
-// parseSampleAddress reads an address, and its prefix length if that is given:
-// by default there is no network beside the address. An address written as a
-// CIDR brings its own.
+// parseSampleAddress reads address and prefix. Without a prefix the length is 32 or
+// 128, unless the address is written as a CIDR.
 func parseSampleAddress(address, prefix value) (netip.Prefix, bool) {
 	text, ok := address.text()
 	switch {
@@ -56,7 +55,7 @@ func parseSampleAddress(address, prefix value) (netip.Prefix, bool) {
 	return parseAddress(address)
 }
 
-// joinPrefix makes one of an address without a prefix length and the length.
+// joinPrefix joins an address and a prefix length.
 func joinPrefix(address value, text string, prefix value) (netip.Prefix, bool) {
 	a, err := netip.ParseAddr(text)
 	if err != nil {
@@ -89,7 +88,7 @@ func parseCIDR(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// checkUsable says why a device cannot have an address, or should not.
+// checkUsable returns an error if a device cannot have the address, or should not.
 func checkUsable(a netip.Addr, bits int) error {
 	switch {
 	case a.Zone() != "":
@@ -106,7 +105,7 @@ func checkUsable(a netip.Addr, bits int) error {
 	return nil
 }
 
-// parseNetwork reads a network, or an address as the network that has nothing else.
+// parseNetwork reads a network. An address is read as a network of one address.
 func parseNetwork(v value) netip.Prefix {
 	text, ok := v.text()
 	if !ok {
@@ -142,8 +141,8 @@ func network(text string) (netip.Prefix, error) {
 	return p, nil
 }
 
-// parseAddr reads an address without a prefix length that a device can have; the zero
-// Addr if there is none.
+// parseAddr reads an address without a prefix length. It returns the zero Addr if none
+// is given, or if no device can have it.
 func parseAddr(v value) netip.Addr {
 	text, ok := v.text()
 	if !ok {

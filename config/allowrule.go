@@ -11,8 +11,8 @@ import (
 // hold: the device must be one of Devices, of Drivers, of PCIAddresses and of
 // MACs, the pod one of Namespaces and of PodNames.
 type AllowRule struct {
-	// Devices are globs over kernel names. An altname is matched only by a
-	// device that is written out.
+	// Devices are globs over kernel names. They match an altname only if they
+	// write it out.
 	Devices []string `json:"devices,omitempty"`
 
 	Drivers      []string      `json:"drivers,omitempty"`      // as written by ethtool -i, no globs
@@ -27,8 +27,8 @@ type AllowRule struct {
 	// allows both.
 	Settings []string `json:"settings"`
 
-	// AcceptLoss is the host state of a device that cannot be put back and
-	// may be lost. A device that has other such state is refused.
+	// AcceptLoss lists the kinds of host state that may be lost with a move. A
+	// device that would lose state of another kind is refused.
 	AcceptLoss []string `json:"acceptLoss,omitempty"`
 }
 
@@ -64,8 +64,8 @@ func anyGiven(given map[string]value, names ...string) bool {
 	return slices.ContainsFunc(names, func(name string) bool { return given[name].given() })
 }
 
-// parseDriver reads the name of a driver, which is no glob: one that looks
-// like it is refused, since it would match nothing.
+// parseDriver reads the name of a driver. It refuses a glob, which would match
+// no driver.
 func parseDriver(item value) (string, bool) {
 	text, ok := item.text()
 	if ok && (text == "" || !isExact(text)) {
@@ -92,8 +92,8 @@ func parseLoss(item value) (string, bool) {
 // Admits reports whether the rule is for the pod.
 func (r AllowRule) Admits(pod Pod) bool { return r.mismatchedPod(pod) == "" }
 
-// mismatchedPod is the field of the rule because of which it is not for the pod, "" if
-// it is.
+// mismatchedPod returns the first field of the rule that the pod does not match, "" if
+// it matches all.
 func (r AllowRule) mismatchedPod(pod Pod) string {
 	switch {
 	case !matchAny(r.Namespaces, pod.Namespace):
@@ -104,9 +104,9 @@ func (r AllowRule) mismatchedPod(pod Pod) string {
 	return ""
 }
 
-// Selects reports whether the rule is for the device. One that is somebody
-// else's cable, or part of a bridge or bond, is selected by its name only, and
-// not by a glob that was written with other devices in mind.
+// Selects reports whether the rule is for the device. A device whose other end is
+// in another network namespace, and a port of a bridge or bond, is selected only by
+// its exact name: a glob was written with other devices in mind.
 func (r AllowRule) Selects(dev netmove.Snapshot) bool {
 	return r.matches(dev) && (needsName(dev.Role) == "" || r.writesOut(dev))
 }
@@ -125,7 +125,8 @@ func needsName(role netmove.Role) string {
 
 func (r AllowRule) matches(dev netmove.Snapshot) bool { return r.mismatched(dev) == "" }
 
-// mismatched is the field of the rule that the device is not of, "" if it is of all.
+// mismatched returns the first field of the rule that the device does not match, "" if
+// it matches all.
 func (r AllowRule) mismatched(dev netmove.Snapshot) string {
 	id := dev.Identity
 	switch {
@@ -141,9 +142,9 @@ func (r AllowRule) mismatched(dev netmove.Snapshot) string {
 	return ""
 }
 
-// writesOut reports whether the rule has the device's name, or one of its
-// altnames, without a glob. A device that some pod left with the altname
-// "enp*" is not written out by the glob that reads the same.
+// writesOut reports whether the rule lists the device's name, or one of its
+// altnames, exactly. A glob "enp*" in the rule does not write out a device that
+// a pod left with the altname "enp*".
 func (r AllowRule) writesOut(dev netmove.Snapshot) bool {
 	return slices.ContainsFunc(names(dev), func(name string) bool {
 		return isExact(name) && slices.Contains(r.Devices, name)

@@ -33,9 +33,8 @@ const (
 	maxDevices    = 64       // of one pod, whatever the node's config says
 )
 
-// Asks reports whether a pod with these annotations asks for devices, or has
-// an empty annotation that could. It is what most pods cost: it allocates
-// nothing.
+// Asks reports whether one of our annotations is there, even an empty one. It
+// allocates nothing, since it is called for every pod.
 func Asks(annotations map[string]string) bool {
 	for _, key := range annotationKeys() {
 		if _, ok := annotations[key]; ok {
@@ -47,7 +46,7 @@ func Asks(annotations map[string]string) bool {
 
 // ParseAnnotations returns what a pod asks for, in the annotation's order, and
 // nil when it asks for nothing. The error is *Problems: all that is wrong,
-// each with its path. Whether the pod may have the devices is not asked here.
+// each with its path. It does not decide whether the pod may have the devices.
 func ParseAnnotations(annotations map[string]string) ([]netmove.Request, error) {
 	key, text, err := findAnnotation(annotations)
 	if err != nil {

@@ -62,9 +62,9 @@ func syntaxError(err error) error {
 	return fmt.Errorf("not YAML: %s", shorten(text, maxYAMLError))
 }
 
-// checkPlain refuses anchors, aliases and tags. They make a short text long
-// and a plain word something else, and nothing here needs them. A merge key
-// is of no use without them, and "<<" an unknown field like any other.
+// checkPlain refuses anchors, aliases and tags. Aliases make a short text long, tags
+// change what a word means, and nothing here needs either. A merge key "<<" is an
+// unknown field.
 func checkPlain(root *yaml.Node, text string) error {
 	var lines [][]rune
 	for line := range strings.SplitSeq(text, "\n") {
@@ -76,8 +76,8 @@ func checkPlain(root *yaml.Node, text string) error {
 	return nil
 }
 
-// findMarked returns the first node under n that an anchor, alias or tag is
-// written on. The text is asked, as nodes do not keep the tag "!".
+// findMarked returns the first node under n with an anchor, an alias or a tag. It looks
+// at the text, since a node does not keep the tag "!".
 func findMarked(n *yaml.Node, lines [][]rune) *yaml.Node {
 	if strings.ContainsRune("&*!", firstCharacter(n, lines)) {
 		return n

@@ -14,8 +14,8 @@ type schema struct {
 	what  string // what its keys are called; "" for fields
 }
 
-// fields returns what is given of the known fields, by name, and whether the
-// value is a mapping at all.
+// fields returns the known fields that are given, by name. It is not ok if the value is
+// no mapping.
 func (v value) fields(s schema) (given map[string]value, ok bool) {
 	if !v.is(aMapping) {
 		return nil, false
@@ -52,8 +52,8 @@ func (v value) eachField(read func(name string, field value)) {
 	}
 }
 
-// inPath is the name of a field as a path shows it: as it is, unless it would break
-// the line or fill it.
+// inPath returns the name of a field as a path shows it: in quotes if it is long or holds
+// unusual characters.
 func inPath(name string) string {
 	if len(name) > maxQuoted || strings.Trim(name, alphanumeric+"._-/") != "" {
 		return quote(name)

@@ -13,7 +13,7 @@ import (
 
 const globCharacters = `*?[\`
 
-// checkGlob says why a glob could never match.
+// checkGlob returns an error if the glob can match no name.
 func checkGlob(glob string) error {
 	switch _, err := path.Match(glob, ""); {
 	case glob == "":
@@ -41,8 +41,8 @@ func parseGlob(item value) (string, bool) {
 // isExact reports whether glob writes one name out.
 func isExact(glob string) bool { return !strings.ContainsAny(glob, globCharacters) }
 
-// matchAny reports whether one of the globs matches name. None matches "",
-// which stands for a name that is not there.
+// matchAny reports whether one of the globs matches name. No glob matches "", which
+// stands for a missing name.
 func matchAny(globs []string, name string) bool {
 	if name == "" {
 		return false

@@ -15,10 +15,10 @@ const (
 
 const alphanumeric = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 
-// checkHostName says why no device of the host can have the name, be it its
-// own or an altname. A name has what dev_valid_name asks for (net/core/dev.c).
-// The kernel checks nothing but the length of an altname; the same is asked of
-// those, as "eth0:1" is the label of an address and more likely a mistake.
+// checkHostName returns an error if no device of the host can have the name, as its
+// name or as an altname. It checks what dev_valid_name checks (net/core/dev.c). The
+// kernel checks only the length of an altname; here altnames have the same rules, since
+// "eth0:1" is more likely the label of an address.
 func checkHostName(name string) error {
 	switch {
 	case name == "":
@@ -33,9 +33,9 @@ func checkHostName(name string) error {
 
 func isNotInName(r rune) bool { return unicode.IsSpace(r) || !unicode.IsPrint(r) }
 
-// CheckPodName says why a device cannot have the name in a pod. It is stricter
-// than the kernel: a name ends up in file names, shells and sysctl paths of
-// programs in the pod, and "all" and "default" are folders of the latter.
+// CheckPodName returns an error if a device must not have the name in a pod. It is
+// stricter than the kernel, since programs in the pod use the name in file names, shells
+// and sysctl paths; "all" and "default" are folders of sysctls.
 func CheckPodName(name string) error {
 	switch {
 	case name == "":

@@ -16,11 +16,11 @@ func parseMaxSize(v value) int {
 	return n
 }
 
-// featureName is what names of offload features look like, of ETH_GSTRING_LEN bytes at
-// most with a NUL. Which there are depends on kernel and driver.
+// featureName matches names of offload features, which have at most ETH_GSTRING_LEN
+// bytes with a NUL. Kernel and driver decide which exist.
 var featureName = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,30}$`)
 
-// parseEthtool reads offload features that are to be switched.
+// parseEthtool reads the offload features to switch on or off.
 func parseEthtool(v value) map[string]bool {
 	given, _ := v.fields(schema{known: []string{"features"}})
 	features := map[string]bool{}

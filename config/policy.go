@@ -18,11 +18,11 @@ type DeniedError struct {
 	Device string // as the pod calls it; "" if the pod is refused as a whole
 	Text   string // what is refused, why, and what to do
 
-	rules func() []string // nil if they were not asked
+	rules func() []string // nil if no allow rule was asked
 }
 
-// Rules tells the node's owner of each rule why it does not allow it. It is empty if the
-// rules were not asked.
+// Rules says for each allow rule why it does not allow the request. It is for the
+// node's owner, and empty if no allow rule was asked.
 func (e *DeniedError) Rules() []string {
 	if e.rules == nil {
 		return nil
@@ -45,7 +45,7 @@ type Pod struct {
 
 // Grant is the permission for one device of one pod.
 type Grant struct {
-	// Rule is the index in NodeConfig.Allow of the first rule that allows it.
+	// Rule is the index in NodeConfig.Allow of the first rule that allows the device.
 	Rule int
 }
 
@@ -63,11 +63,12 @@ func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
 	return nil
 }
 
-// AllowDevice decides whether the pod may have the device that req has turned
-// out to mean, with the settings in req. It goes by what dev is, not by what
-// the pod calls it. The error is a *DeniedError.
+// AllowDevice decides whether the pod may have dev, which req selected, with the
+// settings in req. It decides by the names that dev has, not by the one in req. The
+// error is a *DeniedError.
 //
-// One rule that matches pod and device and allows all the settings is enough.
+// It takes one rule that matches pod and device, allows all settings and accepts all
+// losses.
 func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) (Grant, error) {
 	if why := c.neverMoves(dev); why != "" {
 		return Grant{}, denied(req.Device, "device %s %s", quote(req.Device), why)
@@ -96,7 +97,7 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 	return Grant{}, refusal
 }
 
-// unaccepted is what the device would lose without the rule's consent.
+// unaccepted returns the losses of the device that the rule does not accept.
 func unaccepted(r AllowRule, dev netmove.Snapshot) []netmove.Loss {
 	var list []netmove.Loss
 	for _, loss := range dev.Loss {
@@ -120,8 +121,8 @@ func (c *NodeConfig) AllowMove(dev netmove.Snapshot) error {
 	return nil
 }
 
-// neverMoves says why the device stays whatever the rules say, "" if it may
-// move. No altname is a way around Protect.
+// neverMoves says why no allow rule can move the device, "" if one can. Protect
+// counts for its altnames, too.
 func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
 	switch role := dev.Role; {
 	case role.Loopback:
@@ -138,7 +139,7 @@ func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
 	return ""
 }
 
-// rules returns the indices of the rules that hold.
+// rules returns the indices of the allow rules for which hold is true.
 func (c *NodeConfig) rules(hold func(AllowRule) bool) []int {
 	var indices []int
 	for i, r := range c.Allow {
@@ -159,8 +160,8 @@ func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snap
 		quote(req.Device), pod.Namespace, why)
 }
 
-// deniedSettings is the refusal when rules match but none allows all that the
-// pod sets. It tells what the rule lacks that comes closest.
+// deniedSettings is the refusal when allow rules match but none allows all that the
+// pod sets. It names the settings that are missing in the rule with the fewest missing.
 func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int) *DeniedError {
 	lacks := c.Allow[matching[0]].lacks(req)
 	for _, i := range matching[1:] {

@@ -6,11 +6,11 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Pool is a set of devices of which a pod may ask for any. It selects them and allows
-// none: that rules do. Every selector that is given must hold.
+// Pool is a set of devices of which a pod may ask for any. It only selects devices;
+// allow rules decide who may have them. Every selector that is given must hold.
 type Pool struct {
 	Name    string   `json:"name"`
-	Devices []string `json:"devices,omitempty"` // globs over kernel names; an altname counts only if written out
+	Devices []string `json:"devices,omitempty"` // globs over kernel names; they match an altname only if they write it out
 	Drivers []string `json:"drivers,omitempty"` // as written by ethtool -i, no globs
 }
 
@@ -24,13 +24,13 @@ func (c *NodeConfig) Pool(name string) (p Pool, ok bool) {
 	return Pool{}, false
 }
 
-// Has reports whether the device is of the pool.
+// Has reports whether the pool has the device.
 func (p Pool) Has(dev netmove.Snapshot) bool {
 	return AllowRule{Devices: p.Devices, Drivers: p.Drivers}.matches(dev)
 }
 
-// Rank is the place of the device among those of the pool: that of the first of Devices
-// that has it. Devices of the same rank are equally good.
+// Rank returns the index of the first glob in Devices that matches the device. Devices
+// of a lower rank are tried first.
 func (p Pool) Rank(dev netmove.Snapshot) int {
 	return slices.IndexFunc(p.Devices, func(glob string) bool { return AllowRule{Devices: []string{glob}}.matches(dev) })
 }

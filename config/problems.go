@@ -28,8 +28,8 @@ func (p *Problem) Error() string {
 	return p.Path + ": " + p.Text
 }
 
-// Problems is the error for a text: all that is wrong with it, in the order
-// it was found. It is never empty when returned as an error.
+// Problems is the error for a text. It holds all problems in the order in which they
+// were found, and at least one if it is returned as an error.
 type Problems struct{ list []*Problem }
 
 // Error writes a line per problem, the first ten of them.
@@ -72,8 +72,8 @@ func (p *Problems) err() error {
 	return p
 }
 
-// quote is text from outside as an error shows it: in quotes, on one line,
-// nothing unprintable, and not at length.
+// quote returns text as an error shows it: in quotes, on one line, printable and
+// shortened.
 func quote(text string) string {
 	return strconv.Quote(shorten(text, maxQuoted))
 }

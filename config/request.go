@@ -101,8 +101,8 @@ func parseMTU(mtu value) int {
 	return n
 }
 
-// parseMAC reads a unicast Ethernet address. Devices with other ones, such as
-// InfiniBand's, keep their own.
+// parseMAC reads a unicast Ethernet address. It refuses addresses of other lengths,
+// such as those of InfiniBand.
 func parseMAC(mac value) (netmove.MAC, bool) {
 	text, ok := mac.text()
 	if !ok {
@@ -122,7 +122,8 @@ func parseMAC(mac value) (netmove.MAC, bool) {
 	return nil, false
 }
 
-// checkIPv6 refuses what would take from the device the IPv6 that the pod asks for.
+// checkIPv6 refuses an MTU or a sysctl that disables IPv6 if the pod asks for IPv6
+// addresses, routes or neighbors.
 func checkIPv6(given map[string]value, r netmove.Request) {
 	var field string
 	switch {

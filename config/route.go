@@ -23,13 +23,13 @@ func parseRoute(v value) (r netmove.RouteRequest, ok bool) {
 	r.OnLink = given["onLink"].boolean(false)
 	r.Scope = parseScope(given["scope"], r)
 	if v.problems.count() > before || !r.To.IsValid() {
-		return r, false // what belongs together cannot be told
+		return r, false // the fields cannot be compared
 	}
 	checkRoute(given, r)
 	return r, true
 }
 
-// checkRoute looks at the fields together.
+// checkRoute refuses fields that contradict one another.
 func checkRoute(given map[string]value, r netmove.RouteRequest) {
 	for _, name := range []string{"via", "src"} {
 		addr := r.Via
@@ -64,7 +64,7 @@ func parseTo(v value, via netip.Addr) netip.Prefix {
 	return parseNetwork(v)
 }
 
-// parseUint32 reads a number that has 32 bits in the kernel; 0 if there is none.
+// parseUint32 reads a number of 32 bits, at least low. It returns 0 if none is given.
 func parseUint32(v value, low int) uint32 {
 	n, _ := v.integer(low, math.MaxUint32)
 	return uint32(n)

@@ -28,9 +28,9 @@ func scan(text string, maxBytes int) error {
 	return scanNesting(text)
 }
 
-// scanCharacters allows printable characters, tabs and line ends. It leaves
-// "\n" as the only line break there is: to YAML 1.1 a lone "\r", U+0085,
-// U+2028 and U+2029 are some as well, unseen by whoever reads the text.
+// scanCharacters allows printable characters, tabs, "\n" and "\r\n". It refuses a lone
+// "\r", U+0085, U+2028 and U+2029: they are line breaks to YAML 1.1, and a person does
+// not see them.
 func scanCharacters(text string) error {
 	for i, r := range text {
 		switch {

@@ -7,7 +7,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// parseSelector reads which device is meant: by exactly one of name, match and pool.
+// parseSelector reads exactly one of name, match and pool.
 func parseSelector(v value, given map[string]value) (r netmove.Request) {
 	r.Device = parseDevice(given["name"])
 	r.Match = parseMatch(given["match"])

@@ -6,14 +6,14 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// defaultSettings are those of a rule that names none: what concerns nobody
-// but the pod. A MAC can collide with another machine's.
+// defaultSettings returns the settings of an allow rule that lists none: those that
+// concern only the pod. "mac" is not one, since it can collide with another machine's.
 func defaultSettings() []string {
 	return []string{"addresses", "address", "routes", "neighbors", "mtu"}
 }
 
-// knownSettings are the fields of the annotation that a rule can allow. Which device a
-// pod means, and what it calls it, is always its own affair.
+// knownSettings returns the fields of the annotation that an allow rule can allow. The
+// fields that select a device and name it in the pod need no permission.
 func knownSettings() []string {
 	own := []string{"name", "match", "pool", "newName", "new_name", "prefix"}
 	settings := slices.DeleteFunc(RequestFields(), func(f string) bool { return slices.Contains(own, f) })
@@ -29,8 +29,8 @@ func (r AllowRule) lacks(req netmove.Request) []string {
 	return slices.DeleteFunc(settings(req), r.allows)
 }
 
-// settings returns the fields that req sets, as a rule names them. Which form
-// an address had is not known any more.
+// settings returns the fields that req sets, as an allow rule names them. It says
+// "addresses" for either form of an address.
 func settings(req netmove.Request) []string {
 	var used []string
 	for _, s := range []struct {

@@ -2,7 +2,8 @@ package config
 
 import "strings"
 
-// unknown says that there is no such name, and which one was probably meant.
+// unknown returns the text for a name that is not known, with the known name that was
+// probably meant.
 func unknown(what, name string, known []string) string {
 	text := "unknown " + what + " " + quote(name)
 	if meant := nearest(name, known); meant != "" {
@@ -11,9 +12,8 @@ func unknown(what, name string, known []string) string {
 	return text
 }
 
-// nearest returns the known name that a slip of the hand made into name: the
-// same but for case and separators, or else a third of it changed at most.
-// It is "" if there is none.
+// nearest returns the known name that name is probably a misspelling of, "" if there is
+// none. Case and separators do not count, and at most a third of the bytes may differ.
 func nearest(name string, known []string) string {
 	if len(name) > maxQuoted {
 		return ""
@@ -28,7 +28,7 @@ func nearest(name string, known []string) string {
 	return best
 }
 
-// fold removes what is easily mistaken in a name: case and separators.
+// fold removes case and separators from a name.
 func fold(name string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", ""))
 }

@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// span is from the lowest to the highest value that a sysctl can have.
+// span holds the lowest and the highest value of a sysctl.
 type span struct{ low, high int }
 
-// sysctls are those that a pod may set for a device, by family and name, with the values
-// that they have a meaning for (Documentation/networking/ip-sysctl.rst, Linux 6.18). They
-// are the folder's of the device below /proc/sys/net/FAMILY/conf, but for those that
-// another field sets (mtu), that are no setting (mc_forwarding), or that are a secret
-// (stable_secret).
+// sysctls returns the sysctls that a pod may set for a device, by family and name, with
+// their valid values (Documentation/networking/ip-sysctl.rst, Linux 6.18). They are the
+// files in the device's folder below /proc/sys/net/FAMILY/conf. Left out are mtu, which
+// has a field of its own, mc_forwarding, which cannot be set, and stable_secret, which is
+// a secret.
 func sysctls() map[string]span {
 	list := map[string]span{}
 	add := func(family string, s span, names string) {
@@ -53,13 +53,13 @@ func sysctls() map[string]span {
 	return list
 }
 
-// Sysctl is one that a pod may set, with its lowest and its highest value.
+// Sysctl is a sysctl that a pod may set, with its lowest and its highest value.
 type Sysctl struct {
 	Name      string // such as "ipv4/arp_ignore"
 	Low, High int
 }
 
-// Sysctls are those that a pod may set, in alphabetical order.
+// Sysctls returns the sysctls that a pod may set, in alphabetical order.
 func Sysctls() []Sysctl {
 	var list []Sysctl
 	known := sysctls()
@@ -72,8 +72,8 @@ func Sysctls() []Sysctl {
 
 func sysctlNames() []string { return slices.Sorted(maps.Keys(sysctls())) }
 
-// parseSysctls reads sysctls of a device. No name but those of the list is one, so
-// none leads anywhere else.
+// parseSysctls reads the sysctls of a device. It accepts only names of the list, so no
+// name leads to another file.
 func parseSysctls(v value) map[string]string {
 	given, _ := v.fields(schema{what: "sysctl", known: sysctlNames()})
 	list, known := map[string]string{}, sysctls()

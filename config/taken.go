@@ -20,7 +20,7 @@ type taken struct {
 	rules     map[netmove.RuleRequest]int
 }
 
-// routeKey is what a namespace has one route of.
+// routeKey identifies a route: a namespace has at most one for each key.
 type routeKey struct {
 	to            netip.Prefix
 	metric, table uint32
@@ -40,8 +40,8 @@ func newTaken() *taken {
 // next begins with the next device.
 func (c *taken) next() { c.device++ }
 
-// add notes what the device has, and adds a problem for each thing that is
-// taken. What could not be read is "" and takes nothing.
+// add notes what the device has, and adds a problem for each thing that another
+// device has. A name that could not be read is "" and takes nothing.
 func (c *taken) add(v value, given map[string]value, r netmove.Request) {
 	owner, twice := take(c.devices, r.Device, c.device)
 	if twice {
@@ -72,8 +72,8 @@ func (c *taken) add(v value, given map[string]value, r netmove.Request) {
 	}
 }
 
-// mainTable is RT_TABLE_MAIN, and metricIPv6 IP6_RT_PRIO_USER: what routes have that
-// name no other.
+// Defaults of the kernel for a route that names no table or, with IPv6, no metric:
+// RT_TABLE_MAIN and IP6_RT_PRIO_USER.
 const (
 	mainTable  = 254
 	metricIPv6 = 1024
@@ -107,8 +107,8 @@ func (c *taken) addPodName(at value, name string) {
 	}
 }
 
-// addAddress takes an address for the whole pod, but one of link scope for
-// the device only: routers do have fe80::1 on all of theirs.
+// addAddress takes an address for the whole pod, except an address of link scope,
+// which it takes for the device only: a router has fe80::1 on each of its devices.
 func (c *taken) addAddress(at value, a netip.Addr) {
 	key := a
 	if a.Is6() && a.IsLinkLocalUnicast() {
@@ -122,8 +122,8 @@ func (c *taken) addAddress(at value, a netip.Addr) {
 	}
 }
 
-// take gives x to device i, or returns the one that has it. The zero value
-// is for everyone.
+// take gives x to device i, or returns the device that has x already. The zero
+// value is never taken.
 func take[K comparable](owners map[K]int, x K, i int) (owner int, taken bool) {
 	var zero K
 	if owner, taken = owners[x]; !taken && x != zero {

@@ -68,8 +68,8 @@ func (v value) text() (text string, ok bool) {
 	return v.node.Value, true
 }
 
-// each reads the items of a list and leaves out what read refuses. It is nil
-// only if v is not a list. It stops when no problem more would be kept.
+// each reads the items of a list and leaves out those for which read is not ok. It
+// returns nil only if v is not a list. It stops when the list of problems is full.
 func each[T any](v value, read func(item value) (T, bool)) []T {
 	if !v.is(aList) {
 		return nil
@@ -86,7 +86,8 @@ func each[T any](v value, read func(item value) (T, bool)) []T {
 	return all
 }
 
-// atMost is v without its items if it is a list of more than n.
+// atMost returns v, or refuses it and returns an absent value if v is a list of more
+// than n items.
 func (v value) atMost(n int) value {
 	if v.given() && kindOf(v.node) == aList && len(v.node.Content) > n {
 		v.refuse("more than %d", n)
@@ -95,7 +96,7 @@ func (v value) atMost(n int) value {
 	return v
 }
 
-// some is each for a list that would mean nothing if it were empty.
+// some reads a list like each, and refuses an empty list.
 func some[T any](v value, read func(item value) (T, bool)) []T {
 	all := each(v, read)
 	if v.given() && len(v.node.Content) == 0 && all != nil {
@@ -138,7 +139,8 @@ func (v value) within(n, low, high int) (int, bool) {
 	return n, true
 }
 
-// quietText is text for those who look at a value that somebody else reads.
+// quietText returns a string and adds no problem if there is none: another call reads
+// the same value and does so.
 func (v value) quietText() (text string, ok bool) {
 	if !v.given() || kindOf(v.node) != aString {
 		return "", false
@@ -157,10 +159,9 @@ func (v value) boolean(absent bool) bool {
 	return v.node.Value == "true"
 }
 
-// kindOf tells what n is to every reader of YAML there may be. A word is a
-// string only if YAML 1.2 (this parser) and YAML 1.1 (kubectl's) agree that
-// it is: otherwise a pod would mean something else to those who check it
-// before it gets here.
+// kindOf returns the kind of n. A word is a string only if it is one both in YAML 1.2,
+// which this parser reads, and in YAML 1.1, which kubectl reads: a pod must mean the
+// same to the programs that check it before this one.
 func kindOf(n *yaml.Node) kind {
 	switch n.Kind {
 	case yaml.SequenceNode:

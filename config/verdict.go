@@ -8,19 +8,19 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Verdict is what the config says of a device, whichever pod asks for it.
+// Verdict says to whom a device may go, whichever pod asks for it.
 type Verdict struct {
-	// Never says why it stays whatever the rules say, "" if it may move.
+	// Never says why the device never moves, "" if a rule can allow it.
 	Never string `json:"never,omitempty"`
 
-	// Rules are those that select it, and lose nothing that they do not accept.
+	// Rules are the allow rules that select the device and accept its losses.
 	Rules []RuleOf `json:"rules,omitempty"`
 
-	// Why says what keeps rules that would match from selecting it.
+	// Why says why a rule that matches the device does not allow it.
 	Why string `json:"why,omitempty"`
 }
 
-// RuleOf is a rule that selects a device.
+// RuleOf is an allow rule that allows a device.
 type RuleOf struct {
 	Rule       int      `json:"rule"` // index in NodeConfig.Allow
 	Namespaces []string `json:"namespaces"`
@@ -50,7 +50,7 @@ func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
 	return v
 }
 
-// whyNot tells of each rule why it does not allow the pod what it asks for.
+// whyNot says for each allow rule why it does not allow the request.
 func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) []string {
 	list := make([]string, len(c.Allow))
 	for i, r := range c.Allow {
