@@ -42,7 +42,7 @@ func TestCheckNodeConfig(t *testing.T) {
 	t.Parallel()
 	broken := errors.New("c.yaml: not YAML")
 	allowing := config.Default()
-	allowing.Allow = []config.Rule{{Namespaces: []string{"a"}}}
+	allowing.Allow = []config.AllowRule{{Namespaces: []string{"a"}}}
 	for _, tc := range []struct {
 		config NodeConfig
 		want   string
