@@ -1,6 +1,7 @@
 package nstest
 
 import (
+	"errors"
 	"os"
 	"testing"
 
@@ -9,7 +10,7 @@ import (
 
 // machine is open, and locked, as long as the tests run: whatever makes devices shares it
 // with other runs on this machine, but for tests that have it alone.
-var machine *os.File
+var machine *os.File //nolint:gochecknoglobals // the process has the lock
 
 // share has this process share the machine, until it ends.
 func share() error {
@@ -40,7 +41,7 @@ func Alone(t testing.TB) {
 // alone do not wait for each other.
 func lock(how int) error {
 	for {
-		if err := unix.Flock(int(machine.Fd()), how); err != unix.EINTR { //nolint:errorlint // a system call's own
+		if err := unix.Flock(int(machine.Fd()), how); !errors.Is(err, unix.EINTR) {
 			return err
 		}
 	}
