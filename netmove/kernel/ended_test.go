@@ -57,6 +57,14 @@ func TestEndingDoesNotHelp(t *testing.T) {
 	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
 		t.Errorf("the process has ended and its lock is free: %v", err)
 	}
+	reader, ok := out.(*os.File)
+	if !ok {
+		t.Fatalf("the pipe is a %T", out)
+	}
+	poll := []unix.PollFd{{Fd: int32(reader.Fd())}}
+	if n, err := unix.Poll(poll, 0); n != 0 || err != nil {
+		t.Errorf("the process has ended and its pipe is closed: %x, %v", poll[0].Revents, err)
+	}
 	release()
 	if err := cmd.Wait(); err == nil {
 		t.Error("the process has ended without an error")

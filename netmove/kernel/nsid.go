@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/vishvananda/netlink/nl"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 )
 
@@ -97,7 +98,11 @@ func (ns *Namespace) enter(id int) (*Namespace, error) {
 			continue // it ended, or does not show itself
 		}
 		seen[inode] = true
-		if found, err := ns.openIf(id, path); found != nil || err != nil {
+		file, err := ns.kernel.openFile(path)
+		if err != nil {
+			continue // its process has ended meanwhile
+		}
+		if found, err := ns.openIf(id, file, path); found != nil || err != nil {
 			return found, err
 		}
 	}
@@ -110,12 +115,9 @@ func (k Linux) namespacesOfProcesses() ([]string, error) {
 	return filepath.Glob("/proc/[0-9]*/ns/net")
 }
 
-// openIf opens the namespace at path if that is the one with that id here.
-func (ns *Namespace) openIf(id int, path string) (*Namespace, error) {
-	file, err := ns.kernel.openFile(path)
-	if err != nil {
-		return nil, nil // its process has ended meanwhile
-	}
+// openIf makes a handle of the file if its namespace is the one with that id here, and
+// closes the file if not.
+func (ns *Namespace) openIf(id int, file netns.NsHandle, path string) (*Namespace, error) {
 	got, err := ns.idOf(int(file))
 	if got != id || err != nil {
 		return nil, errors.Join(err, file.Close())

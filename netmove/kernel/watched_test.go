@@ -117,6 +117,9 @@ func (c *calls) under(at call, seen map[string]bool) bool {
 	if at.in || c.watched[at.by] {
 		return true
 	}
+	if ast.IsExported(at.by) {
+		return false // anybody may call it
+	}
 	if seen[at.by] {
 		return true // of a circle, what leads to it counts
 	}
