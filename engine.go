@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"log/slog"
-	"os"
 	"time"
 
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
@@ -11,16 +10,22 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
 
-// kernelPatience is how long a request to the kernel may take.
+// kernelPatience is how long a request to the kernel may take before it is reported.
 const kernelPatience = 10 * time.Second
 
-// linux is the running kernel. A request that does not end is the end of the
-// process: it blocks the node, and a fresh process can recover.
+// linux is the running kernel. A request that does not end is reported and waited for: the
+// process could not end while a thread of it is in the kernel, and its successor would wait
+// for the lock of the state folder.
 func linux(log *slog.Logger) kernel.Linux {
-	return kernel.Linux{Patience: kernelPatience, Stuck: func(what string) {
-		log.Error("the kernel does not answer: ending, so that a fresh process takes over", "request", what, "waited", kernelPatience)
-		os.Exit(1)
-	}}
+	return kernel.Linux{
+		Patience: kernelPatience,
+		Stuck: func(what string) {
+			log.Error("the kernel does not answer: something holds its lock of network devices", "request", what, "waited", kernelPatience)
+		},
+		Unstuck: func(what string, waited time.Duration) {
+			log.Info("the kernel has answered", "request", what, "waited", waited)
+		},
+	}
 }
 
 // openJournal opens the journal of a locked state folder.
