@@ -104,6 +104,9 @@ func (ns *Namespace) Close() error {
 	defer ns.world.mu.Unlock()
 	ns.handles--
 	ns.world.reap(ns)
+	if ns.world.closeFails {
+		return ErrInjected
+	}
 	return nil
 }
 

@@ -58,7 +58,9 @@ type World struct {
 	interrupt func()
 	gate      chan struct{}
 
-	cannotPin bool
+	cannotPin  bool
+	cannotOpen bool
+	closeFails bool
 }
 
 // New makes a world with no namespaces.
@@ -97,6 +99,32 @@ func (w *World) CannotPin(yes bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.cannotPin = yes
+}
+
+// CannotOpen makes OpenNamespace fail, as where a process has all the descriptors that it may
+// have.
+func (w *World) CannotOpen(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.cannotOpen = yes
+}
+
+// CloseFails makes Close of a namespace return an error. The handle is closed nevertheless, as
+// close(2) does it.
+func (w *World) CloseFails(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.closeFails = yes
+}
+
+// Handles counts the namespaces' handles that are open.
+func (w *World) Handles() (open int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, ns := range w.all {
+		open += ns.handles
+	}
+	return open
 }
 
 // Crash makes the nth request from now panic before it does anything, as a
@@ -197,21 +225,32 @@ func (w *World) newNamespace() *Namespace {
 }
 
 // OpenNamespace opens a namespace that AddNamespace made.
-func (w *World) OpenNamespace(path string) (netmove.Namespace, error) {
+func (w *World) OpenNamespace(path string) (opened netmove.Namespace, err error) {
+	err = w.do(func() error {
+		ns, ok := w.namespaces[path]
+		if !ok {
+			return fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+		}
+		if w.cannotOpen {
+			return fmt.Errorf("network namespace %s: %w", path, ErrInjected)
+		}
+		opened = ns
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	ns, ok := w.namespaces[path]
-	if !ok {
-		return nil, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
-	}
-	ns.handles++
-	return ns, nil
+	opened.(*Namespace).handles++
+	return opened, nil
 }
 
-// EndProcess closes every handle, as the end of a process does.
+// EndProcess closes every handle and lets go of every program, as the end of a process does.
 func (w *World) EndProcess() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	w.holders = 0
 	for _, ns := range w.all {
 		ns.handles = 0
 		w.reap(ns)

@@ -73,9 +73,9 @@ func TestGateDuringAnUndo(t *testing.T) {
 	})
 	a := make(chan error, 1)
 	go func() { a <- n.Admit(t.Context(), pod.Sandbox, pod.requests, tooLate) }()
-	eventually(t, "undo", func() bool { return n.onDisk(t, pod) == "returning" })
-	if state, _ := n.stateOf(t, "eth1"); state != StateReturning {
-		t.Errorf("published as %s while the device goes home", state)
+	eventually(t, "undo", func() bool { state, _ := n.stateOf(t, "eth1"); return state == StateReturning })
+	if got := n.onDisk(t, pod); got != "returning" {
+		t.Errorf("the disk says %q while the device goes home", got)
 	}
 	b := make(chan error, 1)
 	go func() { b <- n.Admit(t.Context(), pod.Sandbox, pod.requests, untilDone{context.Background()}) }()

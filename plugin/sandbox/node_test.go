@@ -30,6 +30,7 @@ type node struct {
 	host  *netmovetest.Namespace
 	state string
 	seen  *seen
+	log   *logged
 }
 
 // testPod is a sandbox and what its pod asks for.
@@ -81,7 +82,8 @@ func (n *node) start(t testing.TB, text string) {
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
-	log := slog.New(slog.DiscardHandler)
+	n.log = &logged{}
+	log := slog.New(n.log)
 	n.seen = &seen{count: map[string]int{}}
 	n.Table = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, n.state, c, n.seen, log)
 	n.SeeRuntime(1)
@@ -179,6 +181,9 @@ func (n *node) asBefore(t *testing.T, before string) {
 	if left := n.locks.held.keys(); len(left) > 0 {
 		t.Errorf("locks are left: %q", left)
 	}
+	if handles, programs := n.Handles(), n.Holders(); handles != 0 || programs != 0 {
+		t.Errorf("%d handles of namespaces are open, %d programs are held", handles, programs)
+	}
 }
 
 func TestPodLife(t *testing.T) {
@@ -189,10 +194,7 @@ func TestPodLife(t *testing.T) {
 	if err := n.run(ctx, pod); err != nil {
 		t.Fatal(err)
 	}
-	ns, err := n.OpenNamespace("pod-a")
-	if err != nil {
-		t.Fatal(err)
-	}
+	ns := n.namespaceOf(t, pod)
 	for _, name := range []string{"net1", "eth2"} {
 		if dev, err := ns.Snapshot(name); err != nil || !dev.Flags.Up {
 			t.Errorf("%s in the pod: %+v, %v", name, dev, err)
@@ -462,6 +464,7 @@ func TestCrashWhileAttaching(t *testing.T) {
 			break
 		}
 		n.Fail(0, netmovetest.Never)
+		n.EndProcess()
 		n.start(t, allowAll)
 		n.Recover()
 		n.asBefore(t, before)

@@ -148,8 +148,12 @@ func (r *returning) check(what string, err error) {
 	}
 }
 
-// all returns the devices, last one first.
+// all returns the devices, last one first. Where there are none, the namespace is only to be
+// let go of.
 func (r *returning) all(devices []netmove.Attachment) {
+	if len(devices) == 0 {
+		return
+	}
 	netns, closeNetns, err := r.pins.namespace(&r.left)
 	if err != nil {
 		r.away = true

@@ -22,7 +22,7 @@ func TestPauseEndsWakesTheSweep(t *testing.T) {
 		n.Sweep(ctx)
 		close(done)
 	}()
-	w := newWatch(n.World, n.log)
+	w := newWatch(n.World, n.Table.log)
 	w.follow(n.journal.All()) // as the sweep does
 	ns.Leave()
 	<-w.died
@@ -44,7 +44,7 @@ func TestRemovalOfANamespacesFile(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	w := newWatch(n.World, n.log)
+	w := newWatch(n.World, n.Table.log)
 	defer w.close()
 	r := *n.journal.All()[0]
 	r.Netns.Path = mine
