@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -131,17 +132,29 @@ func (j *Journal) doubt(sandbox string, r *Record) {
 func (j *Journal) replace(path string, data []byte) (err error) {
 	f, err := j.files.create(j.folder, path)
 	if err != nil {
-		return err
+		return named(path, err)
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, f.Cleanup())
+			err = errors.Join(named(path, err), named(path, f.Cleanup()))
 		}
 	}()
 	if _, err := f.Write(data); err != nil {
 		return err
 	}
 	return f.CloseAtomicallyReplace()
+}
+
+// named names the record's file in place of a temporary one, whose name is always new: an
+// error reads the same as long as its reason lasts.
+func named(path string, err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	if e, ok := errors.AsType[*os.LinkError](err); ok {
+		return &fs.PathError{Op: e.Op, Path: path, Err: e.Err}
+	}
+	return err
 }
 
 // erase removes a sandbox's file, which need not exist, nor its folder.

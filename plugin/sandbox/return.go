@@ -286,8 +286,11 @@ func (r *returning) write() {
 	case len(r.left.Lost) > 0:
 		r.left.State = journal.Lost
 	default:
-		r.check("remove the record", r.journal.Remove(r.left.Sandbox))
-		return
+		err := r.journal.Remove(r.left.Sandbox)
+		if r.check("remove the record", err); err == nil {
+			return
+		}
+		// Published without devices, the record has none returned again.
 	}
 	if ended := r.left.State == journal.Quarantined || r.left.State == journal.Lost; ended && r.left.Ended.IsZero() {
 		r.left.Ended = time.Now()

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
@@ -145,8 +146,9 @@ func (t *Table) tend(r *journal.Record) {
 // seekLost takes up devices that were lost and are home again: hardware comes home when the
 // namespace that it was hidden in dies. What is quarantined waits for an operator.
 func (t *Table) seekLost(r *journal.Record) {
-	if lost, _ := split(r.Lost, t.isHome); len(lost) > 0 {
-		_ = t.returnSome(r.Sandbox, strayed, t.isHome) // logged, and tried again
+	if home, _ := split(r.Lost, t.isHome); len(home) > 0 {
+		isOne := func(a netmove.Attachment) bool { return slices.ContainsFunc(home, same(a)) }
+		_ = t.returnSome(r.Sandbox, strayed, isOne) // logged, and tried again
 	}
 }
 
