@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -40,13 +41,20 @@ func holding(t *testing.T) (n *node, before string, pod *testPod, ns *netmovetes
 // list counts.
 func (n *node) age(t *testing.T) {
 	t.Helper()
+	if err := n.rewrite(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// rewrite changes every record.
+func (n *node) rewrite() error {
+	var errs []error
 	for _, r := range n.journal.All() {
 		old := *r
 		old.Since = time.Now().Add(-2 * absenceCounts)
-		if err := n.journal.Put(&old); err != nil {
-			t.Fatal(err)
-		}
+		errs = append(errs, n.journal.Put(&old))
 	}
+	return errors.Join(errs...)
 }
 
 // What looks like the end of a pod, and what it is.
@@ -367,5 +375,70 @@ func TestNamespaceDiedUnpinned(t *testing.T) {
 		if diff := cmp.Diff(want, withoutIndexes(hostOnly(n.World.String()))); diff != "" {
 			t.Errorf("the host differs (-want +got):\n%s", diff)
 		}
+	}
+}
+
+// What cannot be told of a place is no sign of an end and no proof of one.
+func TestPlaces(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	here := placeOf(n.recordOf(t, pod))
+	change := func(edit func(*place)) place { p := here; edit(&p); return p }
+	left := n.AddNamespace("left")
+	left.Leave()
+	for _, tc := range []struct {
+		name  string
+		of    func(place) bool
+		at    place
+		fails bool
+		want  bool
+	}{
+		{"file is there", n.ends.fileGone, here, false, false},
+		{"file is gone", n.ends.fileGone, change(func(p *place) { p.path = "nowhere" }), false, true},
+		{"file is another", n.ends.fileGone, change(func(p *place) { p.path = "left" }), false, true},
+		{"file cannot be told", n.ends.fileGone, here, true, false},
+		{"pause is there", n.ends.pauseGone, here, false, false},
+		{"pause is not told", n.ends.pauseGone, change(func(p *place) { p.pause = 0 }), false, false},
+		{"pause is another namespace's", n.ends.pauseGone, change(func(p *place) { p.pause++ }), false, true},
+		{"pause cannot be told", n.ends.pauseGone, change(func(p *place) { p.pause++ }), true, false},
+		{"occupied", n.ends.empty, here, false, false},
+		{"empty", n.ends.empty, change(func(p *place) { p.inode = left.Inode() }), false, true},
+		{"cannot be told", n.ends.empty, change(func(p *place) { p.inode = left.Inode() }), true, false},
+		{"never seen", n.ends.empty, change(func(p *place) { p.inode = 0 }), false, true},
+	} {
+		if tc.fails {
+			n.FailFrom(1)
+		}
+		if got := tc.of(tc.at); got != tc.want {
+			t.Errorf("%s: %v, want %v", tc.name, got, tc.want)
+		}
+		n.Fail(0, netmovetest.Never)
+	}
+	ns.Leave()
+	if !n.ends.empty(here) {
+		t.Error("nobody is left, and it is not empty")
+	}
+	n.SeeRuntime(0)
+	n.SeeRuntime(0)
+	if n.ends.empty(here) {
+		t.Error("taken for empty by a plugin that sees no processes")
+	}
+	n.told(t, 1, "WARN the runtime's process cannot be seen")
+	n.SeeRuntime(1)
+	if !n.ends.empty(here) {
+		t.Error("the runtime is seen again, and not its pods")
+	}
+}
+
+// A sign of the end that is not seen again counts for nothing: proofs have to follow each other.
+func TestProofsInARow(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	for range 3 {
+		ns.Leave()
+		n.sweep()
+		ns.Enter()
+		n.sweep()
+	}
+	if r := n.recordOf(t, pod); r.State != journal.Attached {
+		t.Errorf("record: %+v", r)
 	}
 }

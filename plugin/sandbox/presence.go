@@ -61,12 +61,15 @@ func (t *Table) lookIsDue(sandbox string) (due bool) {
 func (t *Table) look(r *journal.Record) (home []netmove.Identity) {
 	netns, done, err := t.pins.namespace(r)
 	if err != nil {
-		return nil // tendLocked has told of it
+		if t.memories.news(r.Sandbox, "look", err.Error()) {
+			recordLog(t.log, r).Error("cannot look for the pod's devices", "err", err)
+		}
+		return nil
 	}
 	s := &search{Table: t, netns: netns, sandbox: r.Sandbox}
 	here, gone := split(r.Devices, func(a netmove.Attachment) bool { return !s.misses(a) })
 	back, lost := split(r.Lost, s.finds)
-	if err := done(); err != nil {
+	if err := done(); err != nil && t.memories.news(r.Sandbox, "look", err.Error()) {
 		recordLog(t.log, r).Error("close the pod's network namespace", "err", err)
 	}
 	if len(gone) > 0 || len(back) > 0 {

@@ -162,7 +162,7 @@ func (t *Table) forgetLost(records []*journal.Record) {
 		if i < mostLost && t.keptFor(r.Sandbox) < lostKept {
 			continue
 		}
-		if err := t.journal.Remove(r.Sandbox); err != nil {
+		if err := t.journal.Remove(r.Sandbox); err != nil && t.memories.news(r.Sandbox, "", err.Error()) {
 			recordLog(t.log, r).Error("cannot remove the record of lost devices", "err", err)
 		}
 	}
