@@ -217,7 +217,12 @@ func TestKills(t *testing.T) {
 	const nodes = 4
 	kills := sample("NRI_NETDEV_KILLS", 24)
 	met := &tally{count: map[string]int{}}
-	t.Cleanup(func() { t.Logf("%d kills met the sandbox's record as: %v", kills, met.count) })
+	t.Cleanup(func() {
+		t.Logf("%d kills met the sandbox's record as: %v", kills, met.count)
+		if met.count["attaching"] == 0 || met.count["returning"] == 0 {
+			t.Errorf("%d kills met none in the middle of an attach, or none of a return: %v", kills, met.count)
+		}
+	})
 	for i := range nodes {
 		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			t.Parallel()
