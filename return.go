@@ -20,8 +20,9 @@ func returnCommand(c *common) *cobra.Command {
 		Short: "return devices to the host by hand",
 		Long: `return brings devices back to the host as they were, by their host names: those
 that were moved by hand, those of pods also while the pods run, and those that
-are quarantined, once what was on them is gone. A device that is lost is looked
-for once more, and forgotten if it cannot be found.`,
+are quarantined, once what was on them is gone. A device that is lost is looked for
+once more; a virtual one that cannot be found is forgotten. A name that means two
+devices is refused: say which sandbox's.`,
 	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
 		s.Devices = args
 		return o.giveBack(ctx, s, out)

@@ -120,10 +120,9 @@ func (t *Table) save() {
 	if err != nil {
 		text = err.Error()
 	}
-	if text != t.unsaved && err != nil {
+	if last := t.unsaved.Swap(&text); err != nil && (last == nil || *last != text) {
 		t.log.Error("cannot write the journal: free space or mend the state folder", "err", err)
 	}
-	t.unsaved = text
 }
 
 // tend looks after a sandbox that has its devices. What was moved by hand has no end that

@@ -24,10 +24,10 @@ type Table struct {
 	ends     *ends
 	estimate estimate
 
-	told      chan struct{}     // wakes the sweep
-	left      []*journal.Record // by the process before this one
-	unsaved   string            // why records are not on disk, for the sweep alone
-	recovered atomic.Bool       // nothing of that is left to do
+	told      chan struct{}          // wakes the sweep
+	left      []*journal.Record      // by the process before this one
+	unsaved   atomic.Pointer[string] // why records are not on disk
+	recovered atomic.Bool            // nothing of that is left to do
 }
 
 // New makes a table that moves devices with mover, keeps its records in j and its pins
