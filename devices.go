@@ -57,12 +57,13 @@ type device struct {
 
 func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string) (list []device, err error) {
 	nodeConfig, err := config.Load(c.config)
-	if errors.Is(err, fs.ErrNotExist) {
-		nodeConfig, err = config.Default(), nil
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		nodeConfig = config.Default()
 		fmt.Fprintf(stderr, "nri-netdev: no %s: nothing is allowed\n", c.config)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("node config: %w", err)
+	case err != nil:
+		nodeConfig = config.Invalid(err)
+		fmt.Fprintf(stderr, "nri-netdev: the node config is not valid, so nothing is allowed: %v\n", err)
 	}
 	host, err := openHost(kernel.Linux{}, hostNetns)
 	if err != nil {

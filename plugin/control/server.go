@@ -18,72 +18,83 @@ import (
 // socket or the lock.
 const lookEvery = time.Second
 
-// Serve answers operators until ctx ends, and keeps lock and socket in place
-// when somebody removes them. The error is that another process has locked the
-// folder then: there must not be two writers.
+// errRemoved ends the service by a socket that is not where clients look for it.
+var errRemoved = errors.New("somebody has removed files of the state folder: they are made anew")
+
+// Serve answers operators until ctx ends, and keeps lock and socket in place when somebody
+// removes them. Pods do not depend on the socket: while it cannot be had, that is logged and
+// tried again. The error is that another process has locked the folder: there must not be two
+// writers.
 func Serve(ctx context.Context, log *slog.Logger, folder *state.Folder, p Plugin) error {
-	for {
-		if removed := serveUntilRemoved(ctx, log, folder, Handler(p, log)); !removed {
-			return nil
+	last := ""
+	for ctx.Err() == nil {
+		err := serveOnce(ctx, log, folder, Handler(p, log))
+		if err == nil {
+			last = ""
+			continue // ctx has ended
 		}
-		log.Error("somebody has removed files of the state folder: they are made anew", "state", folder.Path())
+		if text := err.Error(); text != last || errors.Is(err, errRemoved) {
+			log.Error("status, move and return do not find the running plugin, trying again", "state", folder.Path(), "err", err)
+			last = text
+		}
 		if err := folder.Retake(); err != nil {
 			return fmt.Errorf("lock the state folder again: %w", err)
 		}
+		if !errors.Is(err, errRemoved) {
+			pause(ctx)
+		}
+	}
+	return nil
+}
+
+// pause waits for lookEvery, or until ctx ends.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(lookEvery):
 	}
 }
 
-// serveUntilRemoved serves one listener. It reports whether somebody removed
-// files before ctx ended.
-func serveUntilRemoved(ctx context.Context, log *slog.Logger, folder *state.Folder, h http.Handler) bool {
-	l := listen(ctx, log, state.ControlSocket(folder.Path()))
-	if l == nil {
-		return awaitRemoval(ctx, folder, false)
+// serveOnce serves by one listener until ctx ends, or until the error.
+func serveOnce(ctx context.Context, log *slog.Logger, folder *state.Folder, h http.Handler) error {
+	l, err := listen(ctx, state.ControlSocket(folder.Path()))
+	if err != nil {
+		return err
 	}
 	s := &http.Server{Handler: h, ConnContext: WithPeer, ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {
-			log.Error("operators are no longer served", "err", err)
-		}
-	}()
-	removed := awaitRemoval(ctx, folder, true)
-	if err := s.Close(); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Error("close the control socket", "err", err)
+	ended := make(chan error, 1)
+	go func() { ended <- s.Serve(l) }()
+	err = awaitRemoval(ctx, folder, ended)
+	if cerr := s.Close(); cerr != nil && !errors.Is(cerr, fs.ErrNotExist) {
+		log.Error("close the control socket", "err", cerr)
 	}
-	<-ended
-	return removed
+	return err
 }
 
-// awaitRemoval waits until the lock is gone, or the socket where there is one. It
-// reports whether that was so before ctx ended.
-func awaitRemoval(ctx context.Context, folder *state.Folder, socket bool) bool {
+// awaitRemoval waits until ctx ends, and until then for what ends the service before: lock or
+// socket are gone, or nothing can be accepted any more.
+func awaitRemoval(ctx context.Context, folder *state.Folder, ended <-chan error) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
-			return false
+			return nil
+		case err := <-ended:
+			return err
 		case <-tick.C:
 		}
 		_, err := os.Lstat(state.ControlSocket(folder.Path()))
-		if socket && errors.Is(err, fs.ErrNotExist) || !folder.Held() {
-			return true
+		if errors.Is(err, fs.ErrNotExist) || !folder.Held() {
+			return errRemoved
 		}
 	}
 }
 
-// listen listens at path. Pods do not depend on it: if it cannot be had, that is
-// logged, and there is none.
-func listen(ctx context.Context, log *slog.Logger, path string) net.Listener {
+// listen listens at path, where an earlier process may have left a socket.
+func listen(ctx context.Context, path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		log.Error("remove the control socket that an earlier process left", "err", err)
+		return nil, err
 	}
-	l, err := (&net.ListenConfig{}).Listen(ctx, "unix", path)
-	if err != nil {
-		log.Error("status, move and return will not find the running plugin", "err", err)
-		return nil
-	}
-	return l
+	return (&net.ListenConfig{}).Listen(ctx, "unix", path)
 }
