@@ -25,13 +25,16 @@ type Missed struct {
 
 // miss reports a sandbox that runs without its devices, for the first reason that is known.
 func (t *Table) miss(sandbox, why string) {
+	var s Sandbox
+	news := false
 	t.memories.look(sandbox, func(one *memory) {
-		if one.missed != "" {
-			return
+		if news = one.missed == ""; news {
+			s, one.missed = one.Sandbox, why
 		}
-		one.missed = why
-		one.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
 	})
+	if news {
+		s.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
+	}
 }
 
 // missedError refuses a container of a sandbox that runs without its devices.
