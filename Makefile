@@ -50,7 +50,7 @@ lint: setup-lint
 # namespaces of its own.
 unit: setup
 	$(GO_TEST) -parallel 16 ./...
-	go test -short $(UNIT_LIMIT) ./plugin/... # with what cannot run under the race detector
+	go test -short $(UNIT_LIMIT) ./plugin # with what cannot run under the race detector
 
 # The last package holds RTNL, which is the whole machine's, for seconds: it runs alone.
 containerd: setup race
