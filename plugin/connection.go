@@ -25,6 +25,9 @@ const (
 	// Configure request; its own limit for a registration is 5 s.
 	configureWithin = 10 * time.Second
 
+	// endsWithin is how long the stub has to notice that its connection is lost.
+	endsWithin = 500 * time.Millisecond
+
 	// acceptedAfter is how long after the answer to Synchronize the connection has to
 	// stand until the plugin counts as registered: a runtime that has given up waiting for
 	// the answer closes it, and says so by nothing else.
@@ -70,14 +73,29 @@ func (p *Plugin) connect(ctx context.Context, r Registration) error {
 	case <-ctx.Done():
 		err = ctx.Err()
 	}
-	c.unblock(err)
-	return errors.Join(err, lost(<-ended))
+	c.socket.lose()
+	return errors.Join(err, c.awaitEnd(err, ended))
+}
+
+// awaitEnd waits for the stub, whose connection is lost. Most often that ends it.
+func (c *connection) awaitEnd(why error, ended <-chan error) error {
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(endsWithin):
+	}
+	go c.unblock(why)
+	select {
+	case err := <-ended:
+		return err
+	case <-time.After(configureWithin):
+		return errors.New("the NRI library does not end its wait for the runtime")
+	}
 }
 
 // unblock ends the wait of the stub for a Configure request that does not come any more. The
 // stub has no other end for it (Start of the NRI library's stub, v0.12.5).
 func (c *connection) unblock(why error) {
-	c.socket.lose()
 	if s, ok := c.stub.(interface {
 		Configure(context.Context, *api.ConfigureRequest) (*api.ConfigureResponse, error)
 	}); ok {

@@ -7,7 +7,6 @@ import (
 	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
-	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
 // Selection is what an operator wants returned: the devices of one sandbox, some devices by
@@ -43,19 +42,9 @@ func (t *Table) ReturnByHand(s Selection) (Returned, error) {
 		default:
 			result.Devices = append(result.Devices, c.Before.Name)
 		}
-		t.missByHand(c.sandbox)
+		t.missWithout(c.sandbox, returnedByHand)
 	}
 	return result, nil
-}
-
-// missByHand reports a pod that runs, and that an operator has left without devices.
-func (t *Table) missByHand(sandbox string) {
-	if r, ok := t.journal.Get(sandbox); ok && r.State == journal.Attached {
-		return
-	}
-	if t.memories.populated(sandbox) {
-		t.miss(sandbox, returnedByHand)
-	}
 }
 
 // chosen is a device and the sandbox that has it.

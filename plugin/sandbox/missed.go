@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
 // ErrMissed refuses a container of a pod that runs without its devices.
@@ -14,6 +16,7 @@ var ErrMissed = errors.New("pod runs without the devices that it asks for")
 const (
 	startedWithout = "it was started while nri-netdev was away or did not answer in time, or lost them since"
 	returnedByHand = "an operator had them returned"
+	cameHome       = "they came home by themselves, or somebody on the node moved them"
 )
 
 // Missed is a pod that runs without the devices that it asks for.
@@ -34,6 +37,14 @@ func (t *Table) miss(sandbox, why string) {
 	})
 	if news {
 		s.Log(t.log).Error("missed: the pod runs without the devices that it asks for", "why", why, "hint", "delete the pod")
+	}
+}
+
+// missWithout reports a sandbox that has a container, and is left without devices.
+func (t *Table) missWithout(sandbox, why string) {
+	r, ok := t.journal.Get(sandbox)
+	if has := ok && r.State == journal.Attached; !has && t.memories.populated(sandbox) {
+		t.miss(sandbox, why)
 	}
 }
 

@@ -148,7 +148,10 @@ func TestUncertainLooksLoseNothing(t *testing.T) {
 // Somebody on the node has moved a device home, past the program: it is restored, and the
 // pod is told.
 func TestDeviceIsMovedHomeByOthers(t *testing.T) {
-	n, _, _, ns := holding(t)
+	n, _, pod, ns := holding(t)
+	if err := n.create(t, pod); err != nil {
+		t.Fatal(err)
+	}
 	dev, err := ns.Snapshot("net1")
 	if err != nil {
 		t.Fatal(err)
@@ -162,6 +165,32 @@ func TestDeviceIsMovedHomeByOthers(t *testing.T) {
 	}
 	if got := n.records(t); len(got) > 0 {
 		t.Errorf("records: %q", got)
+	}
+	if got := n.Missed(); len(got) != 1 || got[0].Reason != cameHome {
+		t.Errorf("missed: %+v", got)
+	}
+}
+
+// An operator ends the record of a device that a pod has lost and that runs: the pod gets no
+// more containers nevertheless.
+func TestReturnOfTheLostFromRunningPod(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
+	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
+		t.Fatal(err)
+	}
+	n.namespaceOf(t, pod).Remove("net1")
+	for range looksInVain {
+		n.sweep()
+	}
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	if r, ok := n.journal.Get(pod.ID); !ok || len(r.Lost) > 0 || len(r.Devices) != 1 {
+		t.Errorf("record: %+v", r)
+	}
+	if err := n.create(t, pod); !errors.Is(err, ErrMissed) {
+		t.Errorf("the next container: %v", err)
 	}
 }
 

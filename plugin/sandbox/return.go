@@ -248,8 +248,11 @@ func (r *returning) isQuarantined(a netmove.Attachment, err error) {
 // isLost files a device that cannot be found. Hardware stays on record whatever a person
 // says: it comes home as the pod left it.
 func (r *returning) isLost(a netmove.Attachment, err error) {
-	if r.why == byHand && !hardware(a) {
-		return // who is told need not be told again
+	if r.why == byHand && !hardware(a) { // who is told need not be told again, but the pod lacks it
+		if r.left.State == journal.Attached {
+			r.problem(a, err)
+		}
+		return
 	}
 	r.left.Lost = append(slices.Clone(r.left.Lost), a)
 	r.problem(a, err)

@@ -139,6 +139,7 @@ func (t *Table) tend(r *journal.Record) {
 	}
 	if len(home) > 0 {
 		_ = t.returnSome(r.Sandbox, strayed, among(home)) // logged, and tried again
+		t.missWithout(r.Sandbox, cameHome)
 	}
 }
 
