@@ -40,7 +40,7 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 		t.memories.change(r.Sandbox, func(one *memory) { one.absent = absent(r.Sandbox, r.Since) })
 	}
 	select {
-	case t.told <- struct{}{}:
+	case t.wake <- struct{}{}:
 	default: // the sweep will look anyway
 	}
 }

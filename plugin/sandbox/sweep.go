@@ -73,7 +73,7 @@ func (t *Table) await(ctx context.Context, w *watch, tick <-chan time.Time) bool
 			return true
 		case <-w.died:
 			return true
-		case <-t.told:
+		case <-t.wake:
 			return true
 		case e := <-w.events():
 			if w.matters(e) {

@@ -24,7 +24,7 @@ type Table struct {
 	ends     *ends
 	estimate estimate
 
-	told      chan struct{}          // wakes the sweep
+	wake      chan struct{}          // has the sweep look at once
 	left      []*journal.Record      // by the process before this one
 	unsaved   atomic.Pointer[string] // why records are not on disk
 	recovered atomic.Bool            // nothing of that is left to do
@@ -39,7 +39,7 @@ func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeC
 	}
 	t := &Table{
 		mover: mover, journal: j, log: log, observer: observer, left: j.All(),
-		told: make(chan struct{}, 1),
+		wake: make(chan struct{}, 1),
 		pins: newPins(mover.Kernel, state, log),
 		ends: newEnds(mover.Kernel, log),
 	}
