@@ -172,6 +172,27 @@ func TestReturnOfTheLost(t *testing.T) {
 	}
 }
 
+// Looks that change nothing write nothing, however many devices wait.
+func TestLooksThatChangeNothing(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n- name: eth3\n")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"eth1", "eth2", "eth3"} {
+		n.host.Add(other(name))
+	}
+	n.End(pod.ID)
+	n.sweep()
+	written := n.journal.Homecomings()
+	for range 3 {
+		n.sweep()
+	}
+	if now := n.journal.Homecomings(); now != written {
+		t.Errorf("%d records were written", now-written)
+	}
+}
+
 // A device whose name was given away is reported, and counts as such.
 func TestMisnamedIsReported(t *testing.T) {
 	n, _, pod, _ := holding(t)

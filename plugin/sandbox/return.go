@@ -167,9 +167,14 @@ func (r *returning) all(devices []netmove.Attachment) {
 	if netns == nil && r.memories.news(r.left.Sandbox, "", "gone") {
 		r.log.Warn("the pod's network namespace is gone", "netns", r.left.Netns.Path)
 	}
+	kept, held, lost := len(r.left.Devices), len(r.left.Quarantined), len(r.left.Lost)
 	for _, a := range slices.Backward(devices) {
 		r.one(netns, a)
 	}
+	// In the order that they had: a look that changes nothing must not change the record.
+	slices.Reverse(r.left.Devices[kept:])
+	slices.Reverse(r.left.Quarantined[held:])
+	slices.Reverse(r.left.Lost[lost:])
 	r.check("close the pod's network namespace", closeNetns())
 }
 

@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -207,7 +208,8 @@ func (p *pluginProcess) stop(t *testing.T) {
 		return
 	default:
 	}
-	if err := p.Signal(syscall.SIGTERM); err != nil {
+	// A test that has failed may have left it stopped.
+	if err := errors.Join(p.Signal(syscall.SIGCONT), p.Signal(syscall.SIGTERM)); err != nil {
 		t.Error(err)
 	}
 	if err := p.Wait(); err != nil {

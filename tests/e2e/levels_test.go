@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"slices"
+	"strings"
 	"syscall"
 	"testing"
 
@@ -82,6 +83,9 @@ func TestLevels(t *testing.T) {
 		for opts, want := range tc.on {
 			t.Run(tc.fault+"/"+runtimeName(opts), func(t *testing.T) {
 				t.Parallel()
+				if strings.Contains(tc.fault, "killed") {
+					opts.Config = patient
+				}
 				try(t, opts, nodeConfig, tc.steps, want)
 			})
 		}

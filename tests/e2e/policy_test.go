@@ -51,7 +51,11 @@ func TestFailurePolicies(t *testing.T) {
 			t.Run(tc.fault+"/"+policy, func(t *testing.T) {
 				t.Parallel()
 				config := fmt.Sprintf("%sfailurePolicy: %s\n", nodeConfig, policy)
-				try(t, withPolicy, config, tc.steps, want)
+				opts := withPolicy
+				if tc.fault == "killed" {
+					opts.Config = patient
+				}
+				try(t, opts, config, tc.steps, want)
 			})
 		}
 	}

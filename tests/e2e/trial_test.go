@@ -136,6 +136,12 @@ func (p *pluginProcess) missed(s *node.Sandbox) bool {
 	return false
 }
 
+// patient has the runtime wait for a plugin's answer for longer than it may take a busy
+// machine to see a request that waits.
+const patient = `[plugins.'io.containerd.nri.v1.nri']
+  plugin_request_timeout = "1m0s"
+`
+
 // killInFlight kills the plugin while the request of an action waits for it.
 func (tr *trial) killInFlight(t *testing.T, act func(*testing.T)) {
 	t.Helper()
