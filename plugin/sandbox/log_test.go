@@ -11,12 +11,16 @@ import (
 
 // logged records what is logged, from Info on: a line each, with the level first.
 type logged struct {
+	details bool // from Debug on
+
 	mu    sync.Mutex
 	lines []string
 }
 
 // Enabled leaves the details out.
-func (l *logged) Enabled(_ context.Context, level slog.Level) bool { return level >= slog.LevelInfo }
+func (l *logged) Enabled(_ context.Context, level slog.Level) bool {
+	return l.details || level >= slog.LevelInfo
+}
 
 // Handle records a line.
 func (l *logged) Handle(_ context.Context, r slog.Record) error {

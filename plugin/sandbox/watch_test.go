@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,6 +11,7 @@ import (
 	"github.com/fsnotify/fsnotify"
 
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
 )
 
 // The end of a pause process wakes the sweep, which brings the devices home
@@ -80,5 +82,165 @@ func awaitRemoval(t *testing.T, w *watch) fsnotify.Event {
 		case <-time.After(10 * time.Second):
 			t.Fatal("no event")
 		}
+	}
+}
+
+// noisy is a watch whose log is recorded from Debug on.
+func noisy(n *node) (*watch, *logged) {
+	log := &logged{details: true}
+	return newWatch(n.World, slog.New(log)), log
+}
+
+// A pause process is watched once, and one that is not told or cannot be watched is none.
+func TestPausesAreWatchedOnce(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	w, log := noisy(n)
+	defer w.close()
+	for _, tc := range []struct {
+		pause, requests int
+	}{{0, 0}, {5, 1}, {5, 0}} {
+		r := *n.recordOf(t, pod)
+		r.Netns.Pause = tc.pause
+		n.Fail(0, netmovetest.Never)
+		if w.follow([]*journal.Record{&r}); n.Calls() != tc.requests {
+			t.Errorf("%d requests for pid %d, want %d", n.Calls(), tc.pause, tc.requests)
+		}
+	}
+	stopped := 0
+	w.pauses[pod.ID] = func() { stopped++ }
+	w.follow(nil)
+	w.follow(nil)
+	if stopped != 1 {
+		t.Errorf("the watch was stopped %d times", stopped)
+	}
+	if got := log.of("DEBUG the pause process is not watched"); len(got) > 0 {
+		t.Errorf("logged %q", got)
+	}
+	n.FailFrom(1)
+	for range 3 {
+		w.follow(n.journal.All())
+	}
+	if got := log.of("DEBUG the pause process is not watched"); len(got) != 1 {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// A folder that is not there is told once; one that goes is no problem; one that nobody needs
+// any more is not watched, others are.
+func TestFoldersAreWatchedOnce(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	w, log := noisy(n)
+	defer w.close()
+	there, gone := t.TempDir(), filepath.Join(t.TempDir(), "gone")
+	if err := os.Mkdir(gone, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var records []*journal.Record
+	for i, path := range []string{filepath.Join(there, "a"), filepath.Join(gone, "b"), "/nowhere/c"} {
+		r := *n.recordOf(t, pod)
+		r.Sandbox, r.Netns.Path = string(rune('a'+i)), path
+		records = append(records, &r)
+	}
+	for range 3 {
+		w.follow(records)
+	}
+	if got := w.files.WatchList(); len(got) != 2 {
+		t.Errorf("watched: %q", got)
+	}
+	if got := log.of("DEBUG the folder of network namespaces is not watched folder=/nowhere"); len(got) != 1 {
+		t.Errorf("logged %q", got)
+	}
+	if err := os.Remove(gone); err != nil {
+		t.Fatal(err)
+	}
+	awaitRemoval(t, w)
+	w.follow(records[:1])
+	if got := w.files.WatchList(); len(got) != 1 || got[0] != there {
+		t.Errorf("watched: %q", got)
+	}
+	w.follow(nil)
+	if got := w.files.WatchList(); len(got) != 0 {
+		t.Errorf("watched: %q", got)
+	}
+	if got := log.of(""); len(got) != 1 {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// Without inotify pods are watched by their pause processes.
+func TestWithoutInotify(t *testing.T) {
+	n, _, _, ns := holding(t)
+	w, log := noisy(n)
+	if err := w.files.Close(); err != nil {
+		t.Fatal(err)
+	}
+	w.files = nil
+	w.follow(n.journal.All())
+	if w.events() != nil || w.overflows() != nil {
+		t.Error("there are events")
+	}
+	ns.Leave()
+	<-w.died
+	w.close()
+	if got := log.of(""); len(got) > 0 {
+		t.Errorf("logged %q", got)
+	}
+}
+
+// The sweep looks when the file of a pod's namespace is removed, when events are lost, when the
+// list is new, and when a second has passed; not for other files, and not after its end.
+func TestAwait(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	folder := t.TempDir()
+	mine, other := filepath.Join(folder, "mine"), filepath.Join(folder, "other")
+	for _, path := range []string{mine, other} {
+		if err := os.WriteFile(path, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := *n.recordOf(t, pod)
+	r.Netns.Path = mine
+	if err := n.journal.Put(&r); err != nil {
+		t.Fatal(err)
+	}
+	w, _ := noisy(n)
+	defer w.close()
+	ctx, cancel := withMinute(t)
+	w.follow(n.journal.All())
+	if err := os.Remove(other); err != nil {
+		t.Fatal(err)
+	}
+	tick := make(chan time.Time, 1)
+	for what, happens := range map[string]func(){
+		"a tick":           func() { tick <- time.Now() },
+		"a new list":       func() { n.list([]*testPod{pod}) },
+		"a death":          w.now,
+		"an overflow":      func() { w.files.Errors <- fsnotify.ErrEventOverflow },
+		"a file that goes": func() { _ = os.Remove(mine) },
+	} {
+		go happens()
+		if !n.await(ctx, w, tick) {
+			t.Errorf("%s: the end", what)
+		}
+	}
+	cancel()
+	if n.await(ctx, w, tick) {
+		t.Error("not the end")
+	}
+}
+
+// Many reasons to look are one.
+func TestManyDeathsAreOneLook(t *testing.T) {
+	n := newNode(t, allowAll)
+	w, log := noisy(n)
+	for range 3 {
+		w.now()
+	}
+	if got := len(w.died); got != 1 {
+		t.Errorf("%d looks", got)
+	}
+	w.close()
+	if got := log.of(""); len(got) > 0 {
+		t.Errorf("logged %q", got)
 	}
 }
