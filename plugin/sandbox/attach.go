@@ -33,6 +33,9 @@ func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Reques
 	}
 	t.endEarlier(s)
 	defer t.locks.lock(s.ID)()
+	if ctx.Err() != nil { // the lock was not free in time
+		return context.Cause(ctx)
+	}
 	if attached, err := t.attachedLocked(s.ID); attached {
 		return err // told twice
 	}

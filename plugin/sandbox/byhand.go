@@ -68,7 +68,9 @@ func (t *Table) choose(s Selection) ([]chosen, error) {
 		}
 	}
 	var errs []error
-	for _, name := range s.Devices {
+	names := slices.Clone(s.Devices)
+	slices.Sort(names)
+	for _, name := range slices.Compact(names) {
 		means := slices.DeleteFunc(slices.Clone(away), func(c chosen) bool { return !c.calls(name) })
 		errs = append(errs, one(name, means))
 		list = append(list, means...)

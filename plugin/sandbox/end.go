@@ -76,13 +76,10 @@ func (e *ends) pauseGone(p place) bool {
 	return err == nil && !in
 }
 
-// empty reports whether it is proven that no process is left in the sandbox. Of one
-// whose namespace was never seen nothing can be attached any more.
+// empty reports whether it is proven that no process is left in the sandbox. Of a namespace
+// that was never seen, nothing is proven.
 func (e *ends) empty(p place) bool {
-	if p.inode == 0 {
-		return true
-	}
-	if !e.visible.Load() {
+	if p.inode == 0 || !e.visible.Load() {
 		return false
 	}
 	occupied, err := e.kernel.Occupied(p.inode)
@@ -95,9 +92,19 @@ func (e *ends) empty(p place) bool {
 // ended reports whether the sandbox has ended. It says so at the second call at the
 // earliest.
 func (t *Table) ended(p place) bool {
-	absent := false
-	t.memories.look(p.sandbox, func(one *memory) { absent = one.absent })
-	found := (absent || t.ends.fileGone(p) || t.ends.pauseGone(p)) && t.ends.empty(p)
+	absent := t.memories.absent(p.sandbox)
+	return t.proven(p, (absent || t.ends.fileGone(p) || t.ends.pauseGone(p)) && t.ends.empty(p))
+}
+
+// endedWithoutRecord is ended for a sandbox that holds nothing. That the runtime does not
+// list it is enough then: nothing is lost by it.
+func (t *Table) endedWithoutRecord(p place) bool {
+	signs := p.inode != 0 && (t.ends.fileGone(p) || t.ends.pauseGone(p))
+	return t.proven(p, t.memories.absent(p.sandbox) || signs && t.ends.empty(p))
+}
+
+// proven counts the proofs of an end that follow on one another.
+func (t *Table) proven(p place, found bool) bool {
 	proofs := 0
 	t.memories.change(p.sandbox, func(one *memory) {
 		one.proofs++

@@ -49,15 +49,16 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 // record, and reports those that run without the devices that they ask for. They are not
 // touched: their containers would not expect it. It reports whether some are left.
 func (t *Table) reconcile() (more bool) {
-	began := time.Now()
+	began, read := time.Now(), 0
 	for _, id := range t.memories.keys() {
 		annotations := t.unread(id)
 		if annotations == nil {
 			continue
 		}
-		if time.Since(began) > readFor {
+		if read > 0 && time.Since(began) > readFor {
 			return true
 		}
+		read++
 		requests, err := config.ParseAnnotations(annotations)
 		t.memories.look(id, func(one *memory) { one.unread = nil })
 		if err != nil || len(requests) > 0 {
@@ -72,7 +73,7 @@ func (t *Table) unread(id string) (annotations map[string]string) {
 	r, recorded := t.journal.Get(id)
 	t.memories.look(id, func(one *memory) {
 		switch {
-		case recorded && r.State == journal.Attached, !recorded && !one.populated:
+		case recorded && r.State == journal.Attached, !recorded && !one.populated, one.ended:
 			one.unread = nil
 		case !recorded:
 			annotations = one.unread

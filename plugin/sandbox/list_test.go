@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -211,6 +212,8 @@ func TestNothingGrows(t *testing.T) {
 			n.sweep()
 		}
 	}
+	n.ageMemories()
+	n.list(nil) // of what was never seen, only the runtime can tell the end
 	for range proofsNeeded + enoughTries {
 		n.sweep()
 	}
@@ -223,4 +226,68 @@ func TestNothingGrows(t *testing.T) {
 	}
 	n.host.Renumber()
 	n.asBefore(t, before)
+}
+
+// A pod ends whose annotation the sweep has not read yet: it is not missed when its record is
+// gone.
+func TestEndIsNotMissed(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- {name: eth1, newName: net1}")
+	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
+		t.Fatal(err)
+	}
+	n.list([]*testPod{pod}, pod)
+	looked := false
+	n.log.hook = func(line string) {
+		if strings.HasPrefix(line, "INFO devices returned") {
+			looked = true
+			n.reconcile()
+		}
+	}
+	n.End(pod.ID)
+	n.log.hook = nil
+	n.reconcile()
+	if !looked {
+		t.Error("the return was not logged")
+	}
+	n.told(t, 0, "ERROR missed")
+}
+
+// The file of a pod's namespace is never seen, as where the folder is not mounted into the
+// plugin's container: only the runtime's list tells that the pod has ended.
+func TestMissedOfANamespaceNeverSeen(t *testing.T) {
+	for _, runtime := range []int32{0, 1} { // seen or not
+		n := newNode(t, allowAll)
+		n.SeeRuntime(runtime)
+		pod := n.pod("a", "- name: eth1")
+		pod.NetnsPath, pod.Pause = "nowhere", 7
+		n.list([]*testPod{pod}, pod)
+		for range 2 * proofsNeeded {
+			n.sweep()
+		}
+		if got := n.Missed(); len(got) != 1 {
+			t.Errorf("missed: %+v", got)
+		}
+		n.ageMemories()
+		n.list(nil)
+		for range proofsNeeded {
+			n.sweep()
+		}
+		if got := n.Missed(); len(got) > 0 {
+			t.Errorf("missed after its end: %+v", got)
+		}
+	}
+}
+
+// A device is missed once, and then the pod ends: the sweep does not go on to look often.
+func TestMissingEndsWithThePod(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	ns.Remove("net1")
+	if !n.sweep() {
+		t.Error("the next look is not soon")
+	}
+	n.End(pod.ID)
+	if n.unsure() {
+		t.Error("looks stay soon after the pod's end")
+	}
 }

@@ -11,7 +11,8 @@ import (
 
 // logged records what is logged, from Info on: a line each, with the level first.
 type logged struct {
-	details bool // from Debug on
+	details bool         // from Debug on
+	hook    func(string) // told of each line
 
 	mu    sync.Mutex
 	lines []string
@@ -31,8 +32,11 @@ func (l *logged) Handle(_ context.Context, r slog.Record) error {
 		return true
 	})
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.lines = append(l.lines, b.String())
+	l.mu.Unlock()
+	if l.hook != nil {
+		l.hook(b.String())
+	}
 	return nil
 }
 

@@ -31,6 +31,7 @@ type memory struct {
 	proofs int  // of its end, in a row
 
 	lookedAt netmove.BootOffset // when its devices were looked for; 0 is due
+	triedAt  netmove.BootOffset // when the sweep tried to complete its return; 0 is due
 	missing  bool               // a device was not found, once
 	endedAt  netmove.BootOffset // when only a record of lost devices was left
 
@@ -55,6 +56,12 @@ func (m *memories) describe(s Sandbox, also func(*memory)) {
 // populated reports whether the sandbox has had a container.
 func (m *memories) populated(sandbox string) (yes bool) {
 	m.look(sandbox, func(one *memory) { yes = one.populated })
+	return yes
+}
+
+// absent reports whether the runtime's last list lacks the sandbox.
+func (m *memories) absent(sandbox string) (yes bool) {
+	m.look(sandbox, func(one *memory) { yes = one.absent })
 	return yes
 }
 
@@ -96,7 +103,7 @@ func (m *memories) done(sandbox, device string) {
 func (t *Table) forget(sandbox string) {
 	_, recorded := t.journal.Get(sandbox)
 	t.memories.dropIf(sandbox, func(one *memory) bool {
-		one.ended, one.populated, one.missed, one.unread, one.proofs = true, false, "", nil, 0
+		one.ended, one.populated, one.missed, one.unread, one.proofs, one.missing = true, false, "", nil, 0, false
 		return !recorded
 	})
 }
@@ -111,7 +118,7 @@ func (t *Table) forgetEnded() {
 			continue
 		}
 		t.memories.dropIf(sandbox, func(one *memory) bool { return one.ended || one.ID == "" })
-		if p, ok := t.placeOfMemory(sandbox); ok && t.ended(p) {
+		if p, ok := t.placeOfMemory(sandbox); ok && t.endedWithoutRecord(p) {
 			t.forget(sandbox)
 		}
 	}

@@ -31,7 +31,7 @@ func (t *Table) miss(sandbox, why string) {
 	var s Sandbox
 	news := false
 	t.memories.look(sandbox, func(one *memory) {
-		if news = one.missed == ""; news {
+		if news = one.missed == "" && !one.ended; news {
 			s, one.missed = one.Sandbox, why
 		}
 	})

@@ -48,11 +48,18 @@ func (t *Table) lookIsDue(sandbox string) (due bool) {
 	now := t.mover.Kernel.Now()
 	t.memories.change(sandbox, func(one *memory) {
 		one.missing = false
-		due = one.lookedAt == 0 || time.Duration(now-one.lookedAt) >= lookEvery
-		if due {
-			one.lookedAt = now
-		}
+		due = isDue(&one.lookedAt, now, lookEvery)
 	})
+	return due
+}
+
+// isDue reports whether so much time has passed since last, and then sets it to now. 0 is long
+// ago.
+func isDue(last *netmove.BootOffset, now netmove.BootOffset, every time.Duration) bool {
+	due := *last == 0 || time.Duration(now-*last) >= every
+	if due {
+		*last = now
+	}
 	return due
 }
 
@@ -108,14 +115,15 @@ type search struct {
 
 // finds reports whether the pod has the device.
 func (s *search) finds(a netmove.Attachment) bool {
-	if s.netns == nil {
-		return false
+	if s.netns != nil {
+		if _, err := s.netns.Locate(a.Before.Identity, a.PodIndex); err == nil {
+			return true
+		}
 	}
-	_, err := s.netns.Locate(a.Before.Identity, a.PodIndex)
-	if err != nil && s.isHome(a) {
+	if s.isHome(a) {
 		s.home = append(s.home, a.Before.Identity)
 	}
-	return err == nil
+	return false
 }
 
 // misses reports whether the device was neither in the pod nor on the host, often enough in

@@ -28,6 +28,7 @@ const (
 // in any order with anything else, any number of times. What cannot be returned now is
 // logged and left to the sweep.
 func (t *Table) End(sandbox string) {
+	t.forget(sandbox) // while its devices go, it is not missed
 	_ = t.returnAll(sandbox, podEnded)
 	t.forget(sandbox)
 }
@@ -105,6 +106,7 @@ func (t *Table) returning(record *journal.Record, why reason) *returning {
 	r := &returning{Table: t, log: recordLog(t.log, record), why: why, before: record, left: *record}
 	r.left.Problems = map[string]journal.Problem{}
 	maps.Copy(r.left.Problems, record.Problems)
+	t.memories.look(record.Sandbox, func(one *memory) { one.missing = false }) // it is looked for now
 	return r
 }
 

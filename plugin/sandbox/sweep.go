@@ -14,6 +14,9 @@ const (
 	// sweepEvery is how often the sweep looks at the records, if nothing wakes it.
 	sweepEvery = time.Second
 
+	// tryEvery is how often a return that is not complete is tried again: at each tick.
+	tryEvery = sweepEvery * 9 / 10
+
 	// lookAgain is how long after a look that has not settled everything the next one
 	// follows: after the first proof of an end, or the first look for a device in vain, and
 	// while annotations are left to read.
@@ -59,6 +62,11 @@ func (t *Table) Sweep(ctx context.Context) {
 		if t.sweep() {
 			time.AfterFunc(lookAgain, w.now)
 		}
+		// What is seen twice in a row is seen at two times.
+		select {
+		case <-ctx.Done():
+		case <-time.After(lookAgain):
+		}
 	}
 }
 
@@ -94,7 +102,7 @@ func (t *Table) sweep() (soon bool) {
 	for _, r := range t.journal.All() {
 		switch r.State {
 		case journal.Returning:
-			_ = t.returnAll(r.Sandbox, unfinished) // logged, and tried again
+			t.tryAgain(r.Sandbox)
 		case journal.Attached:
 			t.tend(r)
 		case journal.Lost, journal.Quarantined:
@@ -108,6 +116,15 @@ func (t *Table) sweep() (soon bool) {
 	t.forgetAltered()
 	t.forgetEnded()
 	return t.reconcile() || t.unsure()
+}
+
+// tryAgain tries to complete a return, once in tryEvery however often the sweep looks.
+func (t *Table) tryAgain(sandbox string) {
+	due, now := false, t.mover.Kernel.Now()
+	t.memories.change(sandbox, func(one *memory) { due = isDue(&one.triedAt, now, tryEvery) })
+	if due {
+		_ = t.returnAll(sandbox, unfinished) // logged, and tried again
+	}
 }
 
 // save writes records again that are not on disk. It logs a problem when it is new.
@@ -129,6 +146,7 @@ func (t *Table) save() {
 // could be found.
 func (t *Table) tend(r *journal.Record) {
 	if !r.Manual() && t.ended(placeOf(r)) {
+		t.forget(r.Sandbox)
 		_ = t.returnAll(r.Sandbox, podGone) // logged, and tried again
 		t.forget(r.Sandbox)
 		return
