@@ -254,7 +254,13 @@ func TestMoveIsRefused(t *testing.T) {
 	n.AddNamespace("lab").Add(netmove.Snapshot{Name: "taken"})
 	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Loss: []netmove.Loss{{}}})
 	n.host.Add(netmove.Snapshot{Name: "eth6", MTU: 1500, Role: netmove.Role{Immovable: true}})
-	before := n.World.String()
+	c, err := config.Parse([]byte(allowAll + "protect: [eth5x]\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.host.Add(netmove.Snapshot{Name: "eth5x", MTU: 1500, Loss: []netmove.Loss{{}}})
+	n.SetConfig(c)
+	before, written := n.World.String(), n.journal.Homecomings()
 	for _, tc := range []struct {
 		move Move
 		path string
@@ -266,11 +272,15 @@ func TestMoveIsRefused(t *testing.T) {
 		{Move{Device: "eth7"}, "lab", `device "eth7" not found on this node`},
 		{Move{Device: "eth1", Name: "taken"}, "lab", "the name is taken"},
 		{Move{Device: "eth5"}, "lab", `device "eth5" has what would be lost, `},
+		{Move{Device: "eth5x"}, "lab", `device "eth5x" is protected`},
 		{Move{Device: "eth6", Force: true}, "lab", "eth6"},
 	} {
 		if _, err := n.Move(t.Context(), tc.move, tc.path); err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%+v: error is %v, want %s", tc.move, err, tc.want)
 		}
+	}
+	if got := n.journal.Homecomings(); got != written {
+		t.Errorf("%d moves were begun", got-written)
 	}
 	n.asBefore(t, before)
 }
@@ -365,6 +375,40 @@ func TestDecideFails(t *testing.T) {
 				t.Errorf("%v, step %d: %v", r, step, err)
 			}
 		}
+	}
+}
+
+// What of a device only some requests need is read for these.
+func TestFeaturesAreRead(t *testing.T) {
+	n := newNode(t, strings.Replace(allowAll, "namespaces:", "settings: [ethtool]\n  namespaces:", 1))
+	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Features: map[string]netmove.Feature{"rx-gro": {On: true}}})
+	pod := n.pod("a", "- {name: eth5, ethtool: {features: {rx-gro: false}}}")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if dev, err := n.namespaceOf(t, pod).Link("eth5"); err != nil || dev.Features["rx-gro"].On {
+		t.Errorf("in the pod it is %+v, %v", dev, err)
+	}
+	if err := n.run(t.Context(), n.pod("b", "- {name: eth1, ethtool: {features: {rx-gro: false}}}")); err == nil {
+		t.Error("a feature that the device does not have is no reason to refuse")
+	}
+}
+
+// Of several refusals of a pool's devices the first is told, that of the device that is meant
+// first; an exhausted pool is a device in use.
+func TestRefusalsOfAPool(t *testing.T) {
+	n := newNode(t, pools)
+	n.moreDevices()
+	n.host.Add(netmove.Snapshot{Name: "other2", MTU: 1500})
+	if err := n.run(t.Context(), n.pod("a", "- pool: others")); !strings.Contains(fmt.Sprint(err), `device "other1" is not allowed`) {
+		t.Errorf("error is %v", err)
+	}
+	if err := n.run(t.Context(), n.pod("b", "- pool: virtual")); err != nil {
+		t.Fatal(err)
+	}
+	err := n.run(t.Context(), n.pod("c", "- pool: virtual"))
+	if inUse, ok := errors.AsType[*journal.InUseError](err); !ok || inUse.Device != "ethm" {
+		t.Errorf("error is %v", err)
 	}
 }
 

@@ -46,6 +46,10 @@ func TestRenewedPinIsKept(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.sweeps(3)
+	n.Fail(0, netmovetest.Never)
+	if err := n.pins.renew(n.recordOf(t, pod)); err != nil || n.Calls() != 0 {
+		t.Errorf("%d requests for what is kept, error %v", n.Calls(), err)
+	}
 	if n.Handles() != 1 || n.Pins() != 1 {
 		t.Errorf("%d handles are open, %d namespaces kept alive, want one", n.Handles(), n.Pins())
 	}

@@ -112,9 +112,6 @@ func (t *Table) returning(record *journal.Record, why reason) *returning {
 
 // markLacking publishes which devices an attached sandbox is about to lose, before it does.
 func (r *returning) markLacking(devices []netmove.Attachment) {
-	if len(devices) == 0 {
-		return
-	}
 	going := r.left
 	going.Devices, going.Quarantined, going.Lost = r.before.Devices, r.before.Quarantined, r.before.Lost
 	going.Problems = maps.Clone(r.left.Problems)

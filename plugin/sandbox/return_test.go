@@ -165,9 +165,12 @@ func TestEndAfterTheEnd(t *testing.T) {
 	if quarantined.State != journal.Quarantined || quarantined.Ended.IsZero() {
 		t.Fatalf("record: %+v", quarantined)
 	}
-	n.Fail(0, netmovetest.Never)
+	tries := n.seen.of("return")
 	n.End(pod.ID)
 	n.sweeps(2)
+	if got := n.seen.of("return"); got != tries {
+		t.Errorf("%d more tries", got-tries)
+	}
 	if r := n.recordOf(t, pod); r != quarantined {
 		t.Errorf("the record has changed: %+v", r)
 	}
@@ -371,4 +374,47 @@ func TestNamespaceCannotBeLetGoOf(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.told(t, 1, "WARN")
+}
+
+// One device of a pod that runs is to be returned, and the kernel keeps it in the pod: the sweep
+// goes on with it.
+func TestReturnThatLeavesTheDeviceInThePod(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", twoDevices)
+	before := n.World.String()
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.FailFrom(2)
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	n.Fail(0, netmovetest.Never)
+	if _, err := n.namespaceOf(t, pod).Link("net1"); err != nil {
+		t.Fatalf("not in the pod: %v", err)
+	}
+	n.sweep()
+	if dev, err := n.host.Link("eth1"); err != nil || !dev.Flags.Up {
+		t.Errorf("eth1 is %+v, %v", dev, err)
+	}
+	if r := n.recordOf(t, pod); r.State != journal.Attached || len(r.Devices) != 1 {
+		t.Errorf("record: %+v", r)
+	}
+	n.End(pod.ID)
+	n.asBefore(t, before)
+}
+
+// A pod has ended without a hook, and its device waits for its name: that is no reason to look
+// again soon, for ever.
+func TestNoHasteWhileANameIsTaken(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	n.host.Add(other("eth1"))
+	ns.Leave()
+	n.sweeps(proofsNeeded)
+	if r := n.recordOf(t, pod); r.State != journal.Returning {
+		t.Fatalf("record: %+v", r)
+	}
+	if n.sweep() {
+		t.Error("soon again")
+	}
 }
