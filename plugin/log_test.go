@@ -1,0 +1,271 @@
+package plugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/containerd/nri/pkg/api"
+)
+
+// logged records what is logged: a line each, with the level first.
+type logged struct {
+	mu    sync.Mutex
+	lines []string
+}
+
+// Enabled records all.
+func (l *logged) Enabled(context.Context, slog.Level) bool { return true }
+
+// Handle records a line.
+func (l *logged) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s", r.Level, r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		fmt.Fprintf(&b, " %s", a)
+		return true
+	})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.lines = append(l.lines, b.String())
+	return nil
+}
+
+// WithAttrs leaves out the keys of a sandbox, which every line about one has.
+func (l *logged) WithAttrs([]slog.Attr) slog.Handler { return l }
+
+// WithGroup is used by nobody.
+func (l *logged) WithGroup(string) slog.Handler { return l }
+
+// of lists the lines that begin like this.
+func (l *logged) of(begin string) (lines []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.lines {
+		if strings.HasPrefix(line, begin) {
+			lines = append(lines, line)
+		}
+	}
+	return lines
+}
+
+// recordLog has the plugin's own log recorded from now on.
+func (n *node) recordLog() *logged {
+	l := &logged{}
+	n.Plugin.log = slog.New(l)
+	return l
+}
+
+func (l *logged) told(t *testing.T, times int, begin string) {
+	t.Helper()
+	if got := l.of(begin); len(got) != times {
+		t.Errorf("logged %d times, want %d: %q\n%s", len(got), times, begin, strings.Join(got, "\n"))
+	}
+}
+
+// A refusal is logged once, with the reason; what goes well is not.
+func TestRefusalsAreLogged(t *testing.T) {
+	n := newNode(t, allowAll)
+	log := n.recordLog()
+	pod := n.pod("a", "- name: eth1")
+	if err := errors.Join(n.RunPodSandbox(t.Context(), pod), n.create(t, pod), n.StopPodSandbox(t.Context(), pod), n.RemovePodSandbox(t.Context(), pod)); err != nil {
+		t.Fatal(err)
+	}
+	log.told(t, 0, "")
+	bad := n.pod("b", "- name: eth7")
+	if n.RunPodSandbox(t.Context(), bad) == nil || n.create(t, bad) == nil {
+		t.Error("not refused")
+	}
+	log.told(t, 1, `WARN pod refused err=device "eth7" not found on this node`)
+	log.told(t, 1, `WARN container refused err=device "eth7" not found on this node`)
+	log.told(t, 2, "")
+}
+
+// A return that outlasts the hook is told, and is no error to the runtime.
+func TestSlowReturnIsLogged(t *testing.T) {
+	n := newNode(t, allowAll)
+	log := n.recordLog()
+	pod := n.pod("a", "- name: eth1")
+	before := n.World.String()
+	if err := n.RunPodSandbox(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	unblock := n.Block()
+	ctx, cancel := context.WithDeadline(t.Context(), time.Now())
+	defer cancel()
+	if err := n.StopPodSandbox(ctx, pod); err != nil {
+		t.Error(err)
+	}
+	log.told(t, 1, "WARN the return of the pod's devices takes longer than the runtime waits, and goes on")
+	unblock()
+	n.working.Wait()
+	n.asBefore(t, before)
+}
+
+// What the NRI library says has a level of ours.
+func TestLogOfTheLibrary(t *testing.T) {
+	log := &logged{}
+	l := stubLogger{slog.New(log)}
+	l.Debugf(t.Context(), "%d", 1)
+	l.Infof(t.Context(), "%d", 2)
+	l.Warnf(t.Context(), "%d", 3)
+	l.Errorf(t.Context(), "%d", 4)
+	if got, want := strings.Join(log.lines, ", "), "DEBUG nri: 1, DEBUG nri: 2, WARN nri: 3, ERROR nri: 4"; got != want {
+		t.Errorf("logged %q, want %q", got, want)
+	}
+}
+
+// While there is no runtime, that is told once, however often it is tried, and again when the
+// reason is another one. The end waits for the work behind hooks.
+func TestNoRuntimeIsToldOnce(t *testing.T) {
+	n := newNode(t, allowAll)
+	log := n.recordLog()
+	socket := filepath.Join(t.TempDir(), "nri.sock")
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- n.Serve(ctx, Registration{Socket: socket, Name: "nri-netdev", Index: "10"}) }()
+	const absent = "WARN no connection to the runtime, trying again socket="
+	eventually(t, "complaint", func() bool { return len(log.of(absent)) == 1 })
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lasted := time.Duration(0)
+	for range 4 { // connections that end at once
+		began := time.Now()
+		conn, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn.Close()
+		lasted = max(lasted, time.Since(began)) // with the pause before it
+	}
+	got := log.of(absent)
+	again := len(slices.Compact(slices.Clone(got))) != len(got)
+	if again && lasted < lastRetry || !strings.Contains(got[0], "no such file or directory") {
+		t.Errorf("logged %q", got)
+	}
+	l.Close()
+	finish := make(chan struct{})
+	n.working.Go(func() { <-finish })
+	cancel()
+	select {
+	case err := <-ended:
+		t.Errorf("the end does not wait for the work: %v", err)
+	case <-time.After(20 * time.Millisecond):
+	}
+	close(finish)
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	log.told(t, 0, "WARN work in progress is left to the next start")
+}
+
+// A process that the runtime has launched ends with its connection, and says why.
+func TestLaunchedEndsWithTheConnection(t *testing.T) {
+	n := newNode(t, allowAll)
+	t.Setenv(api.PluginSocketEnvVar, "not a number")
+	if err := n.Serve(t.Context(), Registration{}); err == nil || !strings.Contains(err.Error(), api.PluginSocketEnvVar+": ") {
+		t.Errorf("error is %v", err)
+	}
+}
+
+// A runtime is seen by its socket, and a connection that is none is refused.
+func TestSeePeer(t *testing.T) {
+	n := newNode(t, allowAll)
+	near, far := net.Pipe()
+	defer near.Close()
+	defer far.Close()
+	if err := n.seePeer(near); err == nil || !strings.Contains(err.Error(), "not a Unix socket") {
+		t.Errorf("error is %v", err)
+	}
+	socket := filepath.Join(t.TempDir(), "a.sock")
+	l, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	conn, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.seePeer(conn); err != nil {
+		t.Error(err)
+	}
+	conn.Close()
+	if err := n.seePeer(conn); !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
+		t.Errorf("a closed connection: %v", err)
+	}
+}
+
+// The end of a connection has a reason, also where the library tells none.
+func TestLost(t *testing.T) {
+	if err := lost(nil); err == nil || err.Error() != "connection closed" {
+		t.Errorf("error is %v", err)
+	}
+	if want := errors.New("why"); !errors.Is(lost(want), want) {
+		t.Error("the reason is lost")
+	}
+}
+
+// A connection counts as registered while it stands, and after the runtime has kept it.
+func TestAccepted(t *testing.T) {
+	near, far := net.Pipe()
+	defer far.Close()
+	c := &connection{socket: newSocket(near)}
+	if (*connection)(nil).accepted() || c.accepted() {
+		t.Error("accepted before the runtime has kept it")
+	}
+	c.synced.Store(true)
+	if !c.accepted() {
+		t.Error("not accepted")
+	}
+	far.Close()
+	if _, err := c.socket.Read(make([]byte, 1)); err == nil {
+		t.Error("read from a connection that is closed")
+	}
+	if c.accepted() {
+		t.Error("accepted, and the connection is lost")
+	}
+	c.socket.lose()
+}
+
+// Sandboxes of a list that may ask for devices are told apart, with those that have a container.
+func TestListed(t *testing.T) {
+	n := newNode(t, allowAll)
+	a, b, other := n.pod("a", "- name: eth1"), n.pod("b", "- name: eth1"), n.pod("c", "")
+	other.Annotations = nil
+	has, asking := listed([]*api.PodSandbox{a, b, other}, []*api.Container{{PodSandboxId: b.Id}, {PodSandboxId: other.Id}})
+	if len(has) != 3 || !has[a.Id] || !has[b.Id] || !has[other.Id] {
+		t.Errorf("has %v", has)
+	}
+	if len(asking) != 2 || asking[0].Populated || !asking[1].Populated || asking[1].ID != b.Id || asking[1].NetnsPath != "pod-b" {
+		t.Errorf("asking %+v", asking)
+	}
+}
+
+// A runtime that would go on without the plugin has to drop it.
+func TestFailurePolicy(t *testing.T) {
+	for text, want := range map[string][2]bool{
+		"": {true, false},
+		"failurePolicy: {failRequest: true, keepConnected: true}\n":  {true, true},
+		"failurePolicy: {failRequest: false, keepConnected: true}\n": {false, false},
+		"failurePolicy: {failRequest: true}\n":                       {true, false},
+	} {
+		n := newNode(t, allowAll+text)
+		c := &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}}
+		c.setPolicy()
+		if got := [2]bool{c.policy.FailRequest, c.policy.KeepConnected}; got != want {
+			t.Errorf("%q: %v, want %v", text, got, want)
+		}
+	}
+}
