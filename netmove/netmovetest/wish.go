@@ -124,6 +124,9 @@ func (h holder) Close() error {
 	h.world.mu.Lock()
 	defer h.world.mu.Unlock()
 	h.world.holders--
+	if h.world.closeFails {
+		return ErrInjected
+	}
 	return nil
 }
 

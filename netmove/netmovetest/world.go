@@ -103,8 +103,8 @@ func (w *World) CannotOpen(yes bool) {
 	w.cannotOpen = yes
 }
 
-// CloseFails makes Close of a namespace return an error. The handle is closed nevertheless, as
-// close(2) does it.
+// CloseFails makes Close of namespaces and programs return an error. They are closed
+// nevertheless, as by close(2).
 func (w *World) CloseFails(yes bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()

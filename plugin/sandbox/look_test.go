@@ -123,7 +123,7 @@ func TestLostHardwareComesHomeWhileThePodRuns(t *testing.T) {
 // counts as lost.
 func TestLookWithoutANamespace(t *testing.T) {
 	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}\n- {name: eth2, newName: net2}\n")
+	pod := n.pod("a", "- {name: eth1, newName: net1}\n- {name: eth2, newName: net2}\n- name: eth3\n")
 	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
@@ -143,6 +143,9 @@ func TestLookWithoutANamespace(t *testing.T) {
 	}
 	if state, _ := n.stateOf(t, "eth2"); state != StateLost {
 		t.Errorf("eth2 is %s, and nobody knows where", state)
+	}
+	if state, problem := n.stateOf(t, "eth3"); state != StateAttached || problem != "" {
+		t.Errorf("eth3 is %s: %s", state, problem)
 	}
 }
 
@@ -186,15 +189,19 @@ func (n *node) waits(t *testing.T, sandbox string, f func()) {
 
 // Whatever reads a record to act on it does so under the sandbox's lock.
 func TestUnderTheLock(t *testing.T) {
-	n, _, pod, _ := holding(t)
-	for name, f := range map[string]func(){
-		"a container": func() { _ = n.create(t, pod) },
-		"the sweep":   func() { n.tendLocked(pod.ID) },
-		"an attach":   func() { _ = n.run(t.Context(), pod) },
-		"a return":    func() { _ = n.returnSome(pod.ID, byHand, func(netmove.Attachment) bool { return false }) },
-		"an end":      func() { _ = n.returnAll(pod.ID, podEnded) },
+	for name, f := range map[string]func(*node, *testPod){
+		"a container": func(n *node, p *testPod) { _ = n.create(t, p) },
+		"the sweep":   func(n *node, p *testPod) { n.tendLocked(p.ID) },
+		"an attach":   func(n *node, p *testPod) { _ = n.run(t.Context(), p) },
+		"a return": func(n *node, p *testPod) {
+			_ = n.returnSome(p.ID, byHand, func(netmove.Attachment) bool { return false })
+		},
+		"an end": func(n *node, p *testPod) { _ = n.returnAll(p.ID, podEnded) },
 	} {
-		t.Run(name, func(t *testing.T) { n.waits(t, pod.ID, f) })
+		t.Run(name, func(t *testing.T) {
+			n, _, pod, _ := holding(t)
+			n.waits(t, pod.ID, func() { f(n, pod) })
+		})
 	}
 }
 

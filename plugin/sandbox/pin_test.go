@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -121,5 +122,25 @@ func TestPinCannotBeOpened(t *testing.T) {
 	n.Fail(2, netmovetest.Before)
 	if got, _, err := n.pins.namespace(r); got != nil || !errors.Is(err, netmovetest.ErrInjected) {
 		t.Errorf("a path that cannot be opened reads as gone: %v, %v", got, err)
+	}
+}
+
+// Only programs that were taken off a device are held. That one of them cannot be let go of is
+// told, and the others are let go of.
+func TestProgramsAreLetGoOf(t *testing.T) {
+	n, pod, _ := detached(t)
+	r := *n.recordOf(t, pod)
+	r.Sandbox = "another"
+	r.Devices = slices.Clone(r.Devices)
+	r.Devices[0].Before.Programs = []netmove.Program{{Hook: netmove.TCXIngress, ID: 9}}
+	if err := n.pins.holdPrograms(&r); err != nil || n.Holders() != 2 {
+		t.Errorf("%d programs are held, want those of the pod: %v", n.Holders(), err)
+	}
+	n.CloseFails(true)
+	if err := n.pins.release(pod.ID); !errors.Is(err, netmovetest.ErrInjected) || n.Holders() != 0 {
+		t.Errorf("%d programs are held: %v", n.Holders(), err)
+	}
+	if err := n.pins.release(pod.ID); err != nil {
+		t.Errorf("once more: %v", err)
 	}
 }

@@ -64,6 +64,9 @@ func TestRemovalOfANamespacesFile(t *testing.T) {
 			t.Errorf("%v matters: %v", e, w.matters(e))
 		}
 	}
+	if w.matters(fsnotify.Event{Name: mine, Op: fsnotify.Write}) {
+		t.Error("a write matters")
+	}
 	r.State = journal.Returning
 	w.follow([]*journal.Record{&r})
 	if len(w.files.WatchList()) > 0 || len(w.pauses) > 0 || len(w.paths) > 0 {
