@@ -29,7 +29,10 @@ func (t *Table) tendLocked(sandbox string) (begun, home []netmove.Identity) {
 	if !ok || r.State != journal.Attached {
 		return nil, nil
 	}
-	if err := t.pins.renew(r); err != nil && t.memories.news(sandbox, "", err.Error()) {
+	switch err := t.pins.renew(r); {
+	case err == nil:
+		t.memories.done(sandbox, "")
+	case t.memories.news(sandbox, "", err.Error()):
 		recordLog(t.log, r).Error("cannot pin the pod's network namespace again", "err", err)
 	}
 	for _, a := range r.Devices {
