@@ -25,7 +25,7 @@ once more; a virtual one that cannot be found is forgotten. A name that means tw
 devices is refused: say which sandbox's.`,
 	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
 		s.Devices = args
-		return o.giveBack(ctx, s, out)
+		return o.returnDevices(ctx, s, out)
 	})
 	flags := cmd.Flags()
 	flags.StringVar(&s.Sandbox, "sandbox", "", "all devices of one sandbox")
@@ -40,7 +40,7 @@ devices is refused: say which sandbox's.`,
 	return cmd
 }
 
-func (o *operator) giveBack(ctx context.Context, s sandbox.Selection, out io.Writer) error {
+func (o *operator) returnDevices(ctx context.Context, s sandbox.Selection, out io.Writer) error {
 	var result sandbox.Returned
 	err := o.do(ctx,
 		func(c *control.Client) (err error) {
