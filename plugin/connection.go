@@ -165,10 +165,11 @@ func (p *Plugin) seePeer(conn net.Conn) error {
 		return err
 	}
 	var peer *syscall.Ucred
+	var perr error
 	err = raw.Control(func(fd uintptr) {
-		peer, err = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
+		peer, perr = syscall.GetsockoptUcred(int(fd), syscall.SOL_SOCKET, syscall.SO_PEERCRED)
 	})
-	if err != nil || peer == nil {
+	if err := errors.Join(err, perr); err != nil {
 		return fmt.Errorf("SO_PEERCRED: %w", err)
 	}
 	p.sandboxes.SeeRuntime(peer.Pid)
