@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
 	"os"
@@ -268,31 +267,5 @@ func TestFailurePolicy(t *testing.T) {
 		if got := [2]bool{c.policy.FailRequest, c.policy.KeepConnected}; got != want {
 			t.Errorf("%q: %v, want %v", text, got, want)
 		}
-	}
-}
-
-// A plugin that cannot present itself closes the connection, and says why.
-func TestDialRefused(t *testing.T) {
-	n := newNode(t, allowAll)
-	socket := filepath.Join(t.TempDir(), "nri.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	if c, err := n.dial(t.Context(), Registration{Socket: socket, Name: "nri-netdev", Index: "ten"}); err == nil || c != nil {
-		t.Errorf("a bad index is accepted: %v, %v", c, err)
-	}
-	far, err := l.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer far.Close()
-	if n, err := far.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
-		t.Errorf("the connection is open: %d, %v", n, err)
-	}
-	t.Setenv(api.PluginSocketEnvVar, "none")
-	if _, err := n.dial(t.Context(), Registration{}); err == nil || !strings.Contains(err.Error(), api.PluginSocketEnvVar) {
-		t.Errorf("a bad descriptor: %v", err)
 	}
 }
