@@ -81,7 +81,7 @@ func (c *check) run(files []string) (err error) {
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
 	c.journal = c.readJournal()
-	mover := &netmove.Mover{Kernel: kernel.Linux{}, Host: host, Log: slog.New(slog.DiscardHandler)}
+	mover := &netmove.Mover{Now: kernel.Linux{}.Now, Host: host, Log: slog.New(slog.DiscardHandler)}
 	ok := true
 	for _, file := range files {
 		all, err := c.readWorkloads(file)

@@ -70,7 +70,7 @@ func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	here, err := host.Devices()
+	here, err := netmove.ReadAll(host)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string
 	return list, nil
 }
 
-func deviceOf(dev netmove.Snapshot, verdict *config.Verdict) device {
+func deviceOf(dev netmove.Device, verdict *config.Verdict) device {
 	d := device{
 		Name: dev.Name, Altnames: dev.Altnames, Kind: dev.Identity.Kind, Driver: dev.Identity.Driver,
 		PCIAddress: dev.Identity.PCIAddress(), MAC: dev.MAC.String(), State: "down", Allowed: verdict,

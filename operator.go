@@ -72,8 +72,8 @@ func (o *operator) alone(folder *state.Folder, work func(*sandbox.Table) error) 
 	if err != nil {
 		return err
 	}
-	mover := &netmove.Mover{Kernel: k, Host: host, Log: o.log}
-	t := sandbox.New(mover, j, folder.Path(), loadConfig(o.log, o.config).inForce(), nil, o.log)
+	mover := &netmove.Mover{Now: k.Now, Host: host, Log: o.log}
+	t := sandbox.New(k, mover, j, folder.Path(), loadConfig(o.log, o.config).inForce(), nil, o.log)
 	t.Recover() // what an earlier process left half done
 	return work(t)
 }

@@ -68,7 +68,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	p := plugin.New(&netmove.Mover{Kernel: k, Host: host, Log: log}, j, folder.Path(), c.inForce(), log)
+	p := plugin.New(k, &netmove.Mover{Now: k.Now, Host: host, Log: log}, j, folder.Path(), c.inForce(), log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
 	return o.serve(ctx, log, p, c, folder)
 }

@@ -107,8 +107,8 @@ func (r AllowRule) mismatchedPod(pod Pod) string {
 // Selects reports whether the rule is for the device. A device whose other end is
 // in another network namespace, and a port of a bridge or bond, is selected only by
 // its exact name: a glob was written with other devices in mind.
-func (r AllowRule) Selects(dev netmove.Snapshot) bool {
-	return r.matches(dev) && (needsName(dev.Role) == "" || r.writesOut(dev))
+func (r AllowRule) Selects(dev netmove.Device) bool {
+	return r.matches(dev.Snapshot) && (needsName(dev.Role) == "" || r.writesOut(dev.Snapshot))
 }
 
 // needsName says why only a rule that writes the device's name out allows it,

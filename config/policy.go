@@ -69,7 +69,7 @@ func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
 //
 // It takes one rule that matches pod and device, allows all settings and accepts all
 // losses.
-func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) (Grant, error) {
+func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Device) (Grant, error) {
 	if why := c.neverMoves(dev); why != "" {
 		return Grant{}, denied(req.Device, "device %s %s", quote(req.Device), why)
 	}
@@ -98,7 +98,7 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Snaps
 }
 
 // unaccepted returns the losses of the device that the rule does not accept.
-func unaccepted(r AllowRule, dev netmove.Snapshot) []netmove.Loss {
+func unaccepted(r AllowRule, dev netmove.Device) []netmove.Loss {
 	var list []netmove.Loss
 	for _, loss := range dev.Loss {
 		if !slices.Contains(r.AcceptLoss, string(loss.Kind)) {
@@ -111,7 +111,7 @@ func unaccepted(r AllowRule, dev netmove.Snapshot) []netmove.Loss {
 // AllowMove decides whether the device may move at all, for moves that no pod
 // asks for. A config that is not valid may mean to protect any device. It
 // returns nil or a *DeniedError.
-func (c *NodeConfig) AllowMove(dev netmove.Snapshot) error {
+func (c *NodeConfig) AllowMove(dev netmove.Device) error {
 	if why := c.neverMoves(dev); why != "" {
 		return denied(dev.Name, "device %s %s", quote(dev.Name), why)
 	}
@@ -123,7 +123,7 @@ func (c *NodeConfig) AllowMove(dev netmove.Snapshot) error {
 
 // neverMoves says why no allow rule can move the device, "" if one can. Protect
 // counts for its altnames, too.
-func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
+func (c *NodeConfig) neverMoves(dev netmove.Device) string {
 	switch role := dev.Role; {
 	case role.Loopback:
 		return "is the loopback device and never moves"
@@ -133,7 +133,7 @@ func (c *NodeConfig) neverMoves(dev netmove.Snapshot) string {
 		return "is part of what carries the node's default route and never moves"
 	case role.Immovable:
 		return "is of a kind that the kernel binds to its network namespace and never moves"
-	case slices.ContainsFunc(names(dev), func(name string) bool { return matchAny(c.Protect, name) }):
+	case slices.ContainsFunc(names(dev.Snapshot), func(name string) bool { return matchAny(c.Protect, name) }):
 		return "is protected by this node's config and never moves"
 	}
 	return ""
@@ -151,9 +151,9 @@ func (c *NodeConfig) rules(hold func(AllowRule) bool) []int {
 }
 
 // deniedDevice is the refusal when no rule matches.
-func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Snapshot) *DeniedError {
+func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Device) *DeniedError {
 	why := "no allow rule of this node's config matches device and pod"
-	if byGlob := c.rules(func(r AllowRule) bool { return r.Admits(pod) && r.matches(dev) }); len(byGlob) > 0 {
+	if byGlob := c.rules(func(r AllowRule) bool { return r.Admits(pod) && r.matches(dev.Snapshot) }); len(byGlob) > 0 {
 		why = needsName(dev.Role) + ", and no allow rule of this node's config writes its name out"
 	}
 	return denied(req.Device, "device %s is not allowed in namespace %q: %s; ask the node's operator",

@@ -11,8 +11,8 @@ import (
 )
 
 // port is a port of an mlx5 card.
-func port() netmove.Snapshot {
-	return netmove.Snapshot{
+func port() netmove.Device {
+	return netmove.Device{Snapshot: netmove.Snapshot{
 		Name:     "enp2s2f0",
 		Altnames: []string{"fast0", "enp2s2f0np0"},
 		MAC:      netmove.MAC{2, 0, 0, 0, 0, 9},
@@ -20,11 +20,11 @@ func port() netmove.Snapshot {
 			Bus: "pci", Parent: "0000:02:02.0", Driver: "mlx5_core",
 			PermMAC: netmove.MAC{2, 0, 0, 0, 0, 1},
 		},
-	}
+	}}
 }
 
 // changed returns the port after a change.
-func changed(change func(*netmove.Snapshot)) netmove.Snapshot {
+func changed(change func(*netmove.Device)) netmove.Device {
 	dev := port()
 	change(&dev)
 	return dev
@@ -40,17 +40,17 @@ func TestAllowDevice(t *testing.T) {
 		byGlob1 = `device "enp2s2f0" is not allowed in namespace "telco-a": its other end is in another network namespace, and no allow rule of this node's config writes its name out; ask the node's operator`
 		byGlob2 = `device "enp2s2f0" is not allowed in namespace "telco-a": it is a port of another device, and no allow rule of this node's config writes its name out; ask the node's operator`
 	)
-	cable := changed(func(d *netmove.Snapshot) { d.Role.ForeignPeer = true })
-	shaped := changed(func(d *netmove.Snapshot) { d.Loss = []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}} })
-	bridged := changed(func(d *netmove.Snapshot) { d.Role.PortOf = "br0" })
-	virtual := changed(func(d *netmove.Snapshot) { d.Identity = netmove.Identity{Kind: "macvlan"} })
+	cable := changed(func(d *netmove.Device) { d.Role.ForeignPeer = true })
+	shaped := changed(func(d *netmove.Device) { d.Loss = []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}} })
+	bridged := changed(func(d *netmove.Device) { d.Role.PortOf = "br0" })
+	virtual := changed(func(d *netmove.Device) { d.Identity = netmove.Identity{Kind: "macvlan"} })
 
 	for _, tc := range []struct {
 		name    string
 		protect []string
 		rules   []AllowRule
 		req     netmove.Request
-		dev     netmove.Snapshot
+		dev     netmove.Device
 		want    Grant
 		refusal string
 	}{
@@ -138,7 +138,7 @@ func TestAllowDevice(t *testing.T) {
 		{
 			name:  "altname that reads like a glob",
 			rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}}}, req: plain,
-			dev: changed(func(d *netmove.Snapshot) {
+			dev: changed(func(d *netmove.Device) {
 				d.Role.ForeignPeer, d.Altnames = true, []string{"*"}
 			}),
 			refusal: byGlob1,
@@ -180,7 +180,7 @@ func TestNeverMoves(t *testing.T) {
 		{netmove.Role{DefaultRoute: "enp2s2f0"}, `device "enp2s2f0" carries the node's default route and never moves`},
 		{netmove.Role{DefaultRoute: "bond0", PortOf: "bond0"}, `device "enp2s2f0" is part of what carries the node's default route and never moves`},
 	} {
-		dev := changed(func(d *netmove.Snapshot) { d.Role = tc.role })
+		dev := changed(func(d *netmove.Device) { d.Role = tc.role })
 		if _, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: dev.Name}, dev); errorText(err) != tc.want {
 			t.Errorf("%+v: error %v, want %v", tc.role, err, tc.want)
 		}
@@ -228,7 +228,7 @@ func TestInvalid(t *testing.T) {
 			_, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: "enp2s2f0"}, port())
 			return err
 		}(),
-		`device "enp2s2f0" carries the node's default route and never moves`: c.AllowMove(changed(func(d *netmove.Snapshot) { d.Role.DefaultRoute = d.Name })),
+		`device "enp2s2f0" carries the node's default route and never moves`: c.AllowMove(changed(func(d *netmove.Device) { d.Role.DefaultRoute = d.Name })),
 	} {
 		if got == nil || got.Error() != what || !errors.Is(got, ErrDenied) {
 			t.Errorf("got  %v\nwant %s", got, what)

@@ -213,20 +213,20 @@ func TestPools(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	nic := changed(func(d *netmove.Snapshot) { d.Altnames = []string{"eth9", "enp2s2f9"} })
+	nic := changed(func(d *netmove.Device) { d.Altnames = []string{"eth9", "enp2s2f9"} }).Snapshot
 	macvlan := netmove.Snapshot{Name: "m0", Identity: netmove.Identity{Kind: "macvlan"}}
 	for _, tc := range []struct {
 		pool string
 		dev  netmove.Snapshot
 		want bool
 	}{
-		{"fast", port(), true},
-		{"fast", changed(func(d *netmove.Snapshot) { d.Name = "x" }), false},
-		{"fast", changed(func(d *netmove.Snapshot) { d.Name, d.Altnames = "x", []string{"enp2s2f9"} }), false},
-		{"fast", changed(func(d *netmove.Snapshot) { d.Name, d.Altnames = "x", []string{"eth9"} }), true},
+		{"fast", port().Snapshot, true},
+		{"fast", changed(func(d *netmove.Device) { d.Name = "x" }).Snapshot, false},
+		{"fast", changed(func(d *netmove.Device) { d.Name, d.Altnames = "x", []string{"enp2s2f9"} }).Snapshot, false},
+		{"fast", changed(func(d *netmove.Device) { d.Name, d.Altnames = "x", []string{"eth9"} }).Snapshot, true},
 		{"fast", nic, true},
 		{"virtual", macvlan, true},
-		{"virtual", port(), false},
+		{"virtual", port().Snapshot, false},
 	} {
 		p, ok := c.Pool(tc.pool)
 		if got := p.Has(tc.dev); !ok || got != tc.want {

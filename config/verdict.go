@@ -28,7 +28,7 @@ type RuleOf struct {
 }
 
 // Explain says to whom the device may go.
-func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
+func (c *NodeConfig) Explain(dev netmove.Device) Verdict {
 	if why := c.neverMoves(dev); why != "" {
 		return Verdict{Never: why}
 	}
@@ -38,7 +38,7 @@ func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
 	var v Verdict
 	for i, r := range c.Allow {
 		switch {
-		case !r.matches(dev):
+		case !r.matches(dev.Snapshot):
 		case !r.Selects(dev):
 			v.Why = needsName(dev.Role) + ": only a rule that writes its name out allows it"
 		case len(unaccepted(r, dev)) > 0:
@@ -51,7 +51,7 @@ func (c *NodeConfig) Explain(dev netmove.Snapshot) Verdict {
 }
 
 // whyNot says for each allow rule why it does not allow the request.
-func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) []string {
+func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Device) []string {
 	list := make([]string, len(c.Allow))
 	for i, r := range c.Allow {
 		list[i] = fmt.Sprintf("allow[%d]: %s", i, r.whyNot(pod, req, dev))
@@ -59,8 +59,8 @@ func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) 
 	return list
 }
 
-func (r AllowRule) whyNot(pod Pod, req netmove.Request, dev netmove.Snapshot) string {
-	field := cmp.Or(r.mismatchedPod(pod), r.mismatched(dev))
+func (r AllowRule) whyNot(pod Pod, req netmove.Request, dev netmove.Device) string {
+	field := cmp.Or(r.mismatchedPod(pod), r.mismatched(dev.Snapshot))
 	switch {
 	case field != "":
 		return field + " do not match"

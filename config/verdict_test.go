@@ -20,21 +20,21 @@ func TestExplain(t *testing.T) {
 	c.Protect = []string{"eno*"}
 	for _, tc := range []struct {
 		name string
-		dev  netmove.Snapshot
+		dev  netmove.Device
 		want string
 	}{
-		{"two rules", netmove.Snapshot{Name: "enp1"}, "allow[0] telco-* (worker-*); allow[1] lab"},
-		{"no rule", netmove.Snapshot{Name: "eth7"}, "nobody: no allow rule"},
-		{"protected", netmove.Snapshot{Name: "eno1"}, "nobody: it is protected by this node's config and never moves"},
+		{"two rules", netmove.Device{Snapshot: netmove.Snapshot{Name: "enp1"}}, "allow[0] telco-* (worker-*); allow[1] lab"},
+		{"no rule", netmove.Device{Snapshot: netmove.Snapshot{Name: "eth7"}}, "nobody: no allow rule"},
+		{"protected", netmove.Device{Snapshot: netmove.Snapshot{Name: "eno1"}}, "nobody: it is protected by this node's config and never moves"},
 		{
 			"port",
-			netmove.Snapshot{Name: "enp9", Role: netmove.Role{PortOf: "br0"}},
+			netmove.Device{Snapshot: netmove.Snapshot{Name: "enp9"}, Facts: netmove.Facts{Role: netmove.Role{PortOf: "br0"}}},
 			"nobody: it is a port of another device: only a rule that writes its name out allows it",
 		},
-		{"loss", netmove.Snapshot{Name: "enp2", Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}, "allow[1] lab"},
+		{"loss", netmove.Device{Snapshot: netmove.Snapshot{Name: "enp2"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}}, "allow[1] lab"},
 		{
 			"loss that nobody accepts",
-			netmove.Snapshot{Name: "enp3", Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}},
+			netmove.Device{Snapshot: netmove.Snapshot{Name: "enp3"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}},
 			"nobody: qdisc (tbf) would be lost: only a rule that accepts it allows it",
 		},
 	} {
@@ -63,9 +63,9 @@ func TestRules(t *testing.T) {
 		{Devices: []string{"enp1"}, Namespaces: everybody, Settings: []string{"mac"}},
 		{Devices: []string{"enp1"}, Namespaces: everybody, Settings: []string{"mtu", "sysctls"}},
 	}
-	dev := netmove.Snapshot{
-		Name: "enp1", Identity: netmove.Identity{Kind: "veth"},
-		Role: netmove.Role{ForeignPeer: true}, Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}},
+	dev := netmove.Device{
+		Snapshot: netmove.Snapshot{Name: "enp1", Identity: netmove.Identity{Kind: "veth"}},
+		Facts:    netmove.Facts{Role: netmove.Role{ForeignPeer: true}, Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}},
 	}
 	req := netmove.Request{Device: "enp1", MTU: 1400, Sysctls: map[string]string{"ipv4/arp_ignore": "1"}}
 	_, err := c.AllowDevice(config.Pod{Namespace: "default", Name: "a"}, req, dev)

@@ -56,10 +56,15 @@ func (a Address) String() string {
 
 // movesAlong reports whether the address follows its device into a pod:
 // permanent ones of global scope do. A timed address is somebody's lease on
-// the host, and one of narrower scope means nothing elsewhere.
+// the host, one of narrower scope means nothing elsewhere, and one that the kernel has
+// refused another node has.
 func (a Address) movesAlong() bool {
-	return a.Scope == ScopeGlobal && a.Valid == Forever && !a.madeByKernel()
+	return a.Scope == ScopeGlobal && a.Valid == Forever && !a.madeByKernel() && !a.refused()
 }
+
+// refused reports whether duplicate address detection has found another node with the
+// address.
+func (a Address) refused() bool { return a.IsIPv6() && a.Flags&FlagDADFailed != 0 }
 
 // madeByKernel reports whether the kernel makes the address anew by itself:
 // the link-local one when the device comes up, temporary ones from the

@@ -20,6 +20,10 @@ type Attachment struct {
 	// lo for the move, so that recovery knows what may have been left there.
 	Guard bool `json:"guard,omitempty"`
 
+	// Downed is set when the device was set down once at home for a change that a driver
+	// refused. A process that starts anew tries again.
+	Downed bool `json:"-"`
+
 	// PodIndex is the ifindex in the pod as a hint for finding the device; 0
 	// until it got there.
 	PodIndex int `json:"podIndex,omitempty"`

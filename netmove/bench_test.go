@@ -10,10 +10,10 @@ import (
 func BenchmarkPlan(b *testing.B) {
 	f := newFixture()
 	requests := threeRequests()
-	devices := make([]netmove.Snapshot, len(requests))
+	devices := make([]netmove.Device, len(requests))
 	for i, r := range requests {
 		var err error
-		if devices[i], err = f.mover.Host.Snapshot(r.Device); err != nil {
+		if devices[i], err = netmove.Read(f.host, r.Device); err != nil {
 			b.Fatal(err)
 		}
 	}

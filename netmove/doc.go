@@ -90,7 +90,7 @@
 // A pod with NET_ADMIN can give a device any name, alias, altname, MAC and
 // index, and can put another device in its place that has all of these. What
 // it cannot forge is the inode of the device's folder in sysfs. Every
-// operation finds its device by that (Identity, Namespace.Locate); an
+// operation finds its device by that (Identity, Reader.Find); an
 // impostor is nobody's device and is not touched.
 //
 // # Assumptions

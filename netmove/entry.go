@@ -25,6 +25,10 @@ func Tables() []Table {
 	return []Table{TableVLAN, TableFDB, TableQdisc, TableNexthop, TableRoute, TableNeighbor}
 }
 
+// Travels reports whether entries of the table stay with the device when it moves. They are
+// the pod's to change then; those of the other tables the kernel takes away.
+func (t Table) Travels() bool { return false }
+
 // Entry is an entry of a table that somebody made, as opposed to the kernel and
 // to programs that learn: those make theirs again.
 type Entry struct {
@@ -44,17 +48,6 @@ type Entry struct {
 // Same reports whether both are the same entry, of the same device or of two.
 func (e Entry) Same(other Entry) bool {
 	return e.Table == other.Table && bytes.Equal(e.Message, other.Message)
-}
-
-// missing are the entries of want that are not in have.
-func missing(want, have []Entry) []Entry {
-	var list []Entry
-	for _, e := range want {
-		if !slices.ContainsFunc(have, e.Same) {
-			list = append(list, e)
-		}
-	}
-	return list
 }
 
 // Route is what of a route decides whether it goes along into a pod.

@@ -24,6 +24,49 @@ var (
 	// ErrMisnamed is an ErrDiffers whose reason is that the host has given the
 	// device's name to another one.
 	ErrMisnamed = errors.New("device is home under another name")
+
+	// ErrTainted means that the device is home, and that something of the pod's
+	// that could not be removed is still on it. It is left down and without
+	// addresses. Every ErrTainted is an ErrDiffers.
+	ErrTainted = errors.New("something of the pod's is still on the device")
+
+	// ErrStacked means that the device is home, and that a device is built on it
+	// that may be the pod's and may be somebody else's. It is left down and without
+	// addresses, and only the pod's namespace can tell when that has changed.
+	ErrStacked = errors.New("it cannot be told whose device is built on it")
+)
+
+// Classes of error that a Namespace returns, for errors.Is. The text beside
+// them says what was tried and what the kernel answered.
+var (
+	// ErrNotFound means that there is no such device in the namespace (ENODEV), or no
+	// namespace at the path (ENOENT).
+	ErrNotFound = errors.New("not found")
+
+	// ErrNameTaken means that a device of the namespace has that name or altname (EEXIST).
+	ErrNameTaken = errors.New("the name is taken")
+
+	// ErrExists means that the table has such an entry already (EEXIST).
+	ErrExists = errors.New("there is such an entry already")
+
+	// ErrIndexTaken means that a device of the namespace has that ifindex (EBUSY of a move).
+	ErrIndexTaken = errors.New("the ifindex is taken")
+
+	// ErrBusy means that the device must be down for that change (EBUSY of a rename
+	// before Linux 6.2, of some drivers' MAC change and of a new port of a team,
+	// EPERM of one of a bond).
+	ErrBusy = errors.New("the device must be down for it")
+
+	// ErrCannotPin means that bind mounts cannot be made here (EPERM): the
+	// process lacks CAP_SYS_ADMIN over its mount namespace.
+	ErrCannotPin = errors.New("a network namespace cannot be pinned here")
+
+	// ErrUnseen means that the kernel does not show all programs of a device to
+	// this process (EPERM of bpf(2): capabilities, seccomp, lockdown).
+	ErrUnseen = errors.New("BPF programs cannot be seen here")
+
+	// ErrNotNamespace means that the file is not a network namespace.
+	ErrNotNamespace = errors.New("not a network namespace")
 )
 
 // StepError tells at which step, and with which device, an operation failed.

@@ -13,9 +13,9 @@ import (
 // It has no state of its own: any number of operations may run at a time, as
 // long as no two are about the same device.
 type Mover struct {
-	Kernel Kernel
-	Host   Namespace // the namespace devices come from and return to
-	Log    *slog.Logger
+	Host Namespace         // the namespace devices come from and return to
+	Now  func() BootOffset // the time since boot
+	Log  *slog.Logger
 
 	// Moved, if it is not nil, is told how long the kernel took to move one device.
 	Moved func(took time.Duration)
@@ -87,14 +87,6 @@ func (m *Mover) Undo(pod Namespace, plan Plan) error {
 	return errors.Join(errs...)
 }
 
-// step is one request to the kernel and the words for it.
-type step struct {
-	what      string
-	do        func() error
-	attribute string // of the device, that it changes
-	minor     bool   // the device is of use without it
-}
-
 func (m *Mover) run(ctx context.Context, device string, steps []step) error {
 	for _, s := range steps {
 		if err := ctx.Err(); err != nil {
@@ -121,8 +113,7 @@ func (m *Mover) attach(ctx context.Context, pod Namespace, a *Attachment) error 
 	if err := m.run(ctx, a.Before.Name, podSteps(pod, a)); err != nil {
 		return err
 	}
-	m.carry(pod, a)
-	return m.verify(pod, a)
+	return m.arrive(pod, a)
 }
 
 // moveIn is the move itself, under the guard.
@@ -152,7 +143,7 @@ func (m *Mover) moveInGuarded(pod Namespace, a *Attachment) error {
 	if err != nil {
 		return &StepError{Device: a.Before.Name, Step: "move into the pod", Err: err}
 	}
-	dev, err := pod.Locate(id, id.Index)
+	dev, err := pod.Find(id, id.Index)
 	if err != nil {
 		return &StepError{Device: a.Before.Name, Step: "find it in the pod", Err: err}
 	}
@@ -163,7 +154,7 @@ func (m *Mover) moveInGuarded(pod Namespace, a *Attachment) error {
 // unchanged makes sure that the index still means the device of the snapshot,
 // under the name that policy saw.
 func (m *Mover) unchanged(a *Attachment) error {
-	dev, err := m.Host.Locate(a.Before.Identity, a.Before.Identity.Index)
+	dev, err := m.Host.Find(a.Before.Identity, a.Before.Identity.Index)
 	if err == nil && (dev.Name != a.Before.Name || dev.Identity.Index != a.Before.Identity.Index) {
 		err = fmt.Errorf("it is %q with ifindex %d now", dev.Name, dev.Identity.Index)
 	}
@@ -241,12 +232,13 @@ func podSteps(pod Namespace, a *Attachment) []step {
 func addressSteps(ns Namespace, index int, addrs []Address, up bool) []step {
 	var v4, v6, settle todo
 	for _, a := range inOrder(addrs) {
+		refused := a.refused() // the kernel is to ask the link again
 		a = a.settable()
 		t := &v4
 		if a.IsIPv6() {
 			t = &v6
 		}
-		if quiet := a; a.IsIPv6() && a.Flags&FlagNoDAD == 0 {
+		if quiet := a; a.IsIPv6() && a.Flags&FlagNoDAD == 0 && !refused {
 			settle.add(true, "addresses", func() error { return ns.PutAddress(index, quiet) }, "settle address %s", a)
 			a.Flags |= FlagNoDAD
 		}

@@ -27,7 +27,7 @@ type fixture struct {
 func newFixture() *fixture {
 	w := netmovetest.New()
 	f := &fixture{World: w, host: w.AddNamespace("host"), pod: w.AddNamespace("pod")}
-	f.mover = &netmove.Mover{Kernel: w, Host: f.host, Log: slog.New(slog.DiscardHandler)}
+	f.mover = &netmove.Mover{Now: w.Now, Host: f.host, Log: slog.New(slog.DiscardHandler)}
 	eth1 := f.host.Add(netmove.Snapshot{
 		Name: "eth1", Altnames: []string{"enp2s0"}, Alias: "rack 3", MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
 		MTU: 1500, MinMTU: 68, MaxMTU: 9600, TxQueueLen: 1000, Flags: netmove.LinkFlags{Up: true, Multicast: true},
@@ -53,13 +53,17 @@ func newFixture() *fixture {
 		Addresses: []netmove.Address{permanent("203.0.113.1/24", func(a *netmove.Address) { a.Label = "eth2" })},
 		Sysctls:   map[string]string{"ipv4/conf/arp_ignore": "0", "ipv6/conf/accept_ra": "1"},
 	})
-	f.host.Add(netmove.Snapshot{
-		Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true}, TSOMaxSize: 524280,
-		Features: map[string]netmove.Feature{"rx-gro": {On: true}, "rx-lro": {Fixed: true}},
-		Options: []netmove.Option{
-			{Name: "gso_max_size", Value: netmove.RawValue{0, 0, 1, 0}}, netmovetest.FeatureOption("rx-gro", true),
+	f.host.AddDevice(netmove.Device{
+		Snapshot: netmove.Snapshot{
+			Name: "eth3", MTU: 1500, Group: 7, Flags: netmove.LinkFlags{Up: true, Promisc: true},
+			Options: []netmove.Option{
+				{Name: "gso_max_size", Value: netmove.RawValue{0, 0, 1, 0}}, netmovetest.FeatureOption("rx-gro", true),
+			},
+			Programs: []netmove.Program{{Hook: netmove.XDPDriver, ID: 7}, {Hook: netmove.TCXIngress, ID: 8}},
 		},
-		Programs: []netmove.Program{{Hook: netmove.XDPDriver, ID: 7}, {Hook: netmove.TCXIngress, ID: 8}},
+		Facts: netmove.Facts{
+			TSOMaxSize: 524280, Features: map[string]netmove.Feature{"rx-gro": {On: true}, "rx-lro": {Fixed: true}},
+		},
 	})
 	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
 	vlan := f.host.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{
@@ -94,10 +98,10 @@ func timed(cidr string, seconds uint32) netmove.Address {
 
 // plan is what the plugin does before the journal begins.
 func (f *fixture) plan(requests ...netmove.Request) (netmove.Plan, error) {
-	devices := make([]netmove.Snapshot, len(requests))
+	devices := make([]netmove.Device, len(requests))
 	for i, r := range requests {
 		var err error
-		if devices[i], err = f.mover.Host.Snapshot(r.Device); err != nil {
+		if devices[i], err = netmove.Read(f.host, r.Device); err != nil {
 			return nil, err
 		}
 	}
@@ -418,7 +422,7 @@ func TestDeviceChangedAfterPlan(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), `it is "mgmt0"`) {
 			t.Errorf("error is %v", err)
 		}
-		if dev, err := f.host.Link("mgmt0"); err != nil || dev.Identity.Index != index {
+		if dev, err := f.host.ByName("mgmt0"); err != nil || dev.Identity.Index != index {
 			t.Errorf("the device is %+v, %v", dev, err)
 		}
 	})
@@ -517,7 +521,7 @@ func TestReturnNamesTaken(t *testing.T) {
 	if !errors.Is(err, netmove.ErrMisnamed) {
 		t.Fatalf("error is %v, want ErrMisnamed", err)
 	}
-	home, err := f.host.Snapshot(plan[0].Before.Identity.RecognisableName())
+	home, err := netmove.Read(f.host, plan[0].Before.Identity.RecognisableName())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -527,13 +531,13 @@ func TestReturnNamesTaken(t *testing.T) {
 	f.host.Remove("eth1")
 	f.returnAll(t, plan)
 	// All is as before but the index, which stays taken.
-	got, err := f.host.Snapshot("eth1")
+	got, err := netmove.Read(f.host, "eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	want := plan[0].Before
 	want.Identity.Index = got.Identity.Index
-	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+	if diff := cmp.Diff(want, got.Snapshot, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
 		t.Errorf("the device differs (-want +got):\n%s", diff)
 	}
 }
@@ -570,7 +574,7 @@ func TestReturnIsStripped(t *testing.T) {
 	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
 		for n := 1; ; n++ {
 			f := newFixture()
-			eth1, err := f.host.Link("eth1")
+			eth1, err := f.host.ByName("eth1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -617,7 +621,7 @@ func TestReturnTainted(t *testing.T) {
 		if !errors.Is(err, netmove.ErrTainted) || !errors.Is(err, netmove.ErrDiffers) {
 			t.Errorf("error is %v", err)
 		}
-		home, err := f.host.Snapshot("eth1")
+		home, err := netmove.Read(f.host, "eth1")
 		if err != nil || home.Flags.Up || len(home.Addresses) > 0 {
 			t.Errorf("at home it is %+v, %v", home, err)
 		}
@@ -635,7 +639,7 @@ func TestReturnIsUnstacked(t *testing.T) {
 	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
 		for n := 1; ; n++ {
 			f := newFixture()
-			eth1, err := f.host.Link("eth1")
+			eth1, err := f.host.ByName("eth1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -676,7 +680,7 @@ func (f *fixture) nest(on int, name string) *netmovetest.Namespace {
 // told whose a device is, that stays, and ours stays down until it is gone.
 func TestUppersOfOthers(t *testing.T) {
 	f := newFixture()
-	eth1, err := f.host.Link("eth1")
+	eth1, err := f.host.ByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -696,7 +700,7 @@ func TestUppersOfOthers(t *testing.T) {
 		if !errors.Is(err, netmove.ErrStacked) || errors.Is(err, netmove.ErrDiffers) {
 			t.Errorf("error is %v", err)
 		}
-		home, err := f.host.Snapshot("eth1")
+		home, err := netmove.Read(f.host, "eth1")
 		if err != nil || home.Flags.Up || len(home.Addresses) > 0 {
 			t.Errorf("at home it is %+v, %v", home, err)
 		}
@@ -714,7 +718,7 @@ func TestProgramOfTheHostGone(t *testing.T) {
 	f := newFixture()
 	var log strings.Builder
 	f.mover.Log = slog.New(slog.NewTextHandler(&log, nil))
-	eth1, err := f.host.Link("eth1")
+	eth1, err := f.host.ByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}

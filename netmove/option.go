@@ -1,7 +1,6 @@
 package netmove
 
 import (
-	"bytes"
 	"encoding/hex"
 	"fmt"
 	"strings"
@@ -27,9 +26,21 @@ type Option struct {
 // on sysctls as the token does.
 func (o Option) ofLink() bool { return !strings.Contains(o.Name, ".") && o.Name != "token" }
 
+func (o Option) ofState() bool { return !o.ofLink() }
+
 // PortOption is what the name of an option contains that is the device's as a
 // port of its master.
 const PortOption = "_slave."
+
+// group is the name of the option up to its last part: a reader to whom the driver tells
+// nothing of a group has that as an option that is unknown.
+func (o Option) group() string { return o.Name[:max(0, strings.LastIndex(o.Name, "."))] }
+
+// shared reports whether it is one that all devices share that are built on the same one
+// (ipvlan_port_create, ipvlan_nl_changelink): a pod changes the host's by its own.
+func (o Option) shared() bool {
+	return strings.HasPrefix(o.Name, "ipvlan.") || strings.HasPrefix(o.Name, "ipvtap.")
+}
 
 // RawValue is a value in the kernel's binary form, as text in hexadecimal.
 type RawValue []byte
@@ -48,20 +59,4 @@ func (v *RawValue) UnmarshalText(text []byte) error {
 	}
 	*v = raw
 	return nil
-}
-
-// differing are the options of want that have other values in have, or none.
-func differing(want, have []Option) []Option {
-	has := make(map[string]Option, len(have))
-	for _, o := range have {
-		has[o.Name] = o
-	}
-	var list []Option
-	for _, o := range want {
-		is, ok := has[o.Name]
-		if same := ok && bytes.Equal(is.Value, o.Value); !same && !o.Unknown && !is.Unknown {
-			list = append(list, o)
-		}
-	}
-	return list
 }

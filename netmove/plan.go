@@ -17,7 +17,7 @@ type Plan []Attachment
 // NewPlan decides how the devices of one pod move, given what the pod wants
 // and the state of each device, in the same order. It changes nothing and
 // reads nothing. The error holds every reason against it.
-func NewPlan(requests []Request, devices []Snapshot) (Plan, error) {
+func NewPlan(requests []Request, devices []Device) (Plan, error) {
 	plan := make(Plan, len(requests))
 	var errs []error
 	for i := range requests {
@@ -32,8 +32,8 @@ func NewPlan(requests []Request, devices []Snapshot) (Plan, error) {
 	return plan, nil
 }
 
-func newAttachment(r Request, dev Snapshot) (Attachment, error) {
-	a := Attachment{Request: r, Before: dev, PodName: r.PodName}
+func newAttachment(r Request, dev Device) (Attachment, error) {
+	a := Attachment{Request: r, Before: dev.Snapshot, PodName: r.PodName}
 	if a.PodName == "" {
 		a.PodName = dev.Name
 	}
@@ -42,12 +42,12 @@ func newAttachment(r Request, dev Snapshot) (Attachment, error) {
 		return a, err
 	}
 	var err error
-	if a.Addresses, err = podAddresses(r, dev, a.PodName); err != nil {
+	if a.Addresses, err = podAddresses(r, dev.Snapshot, a.PodName); err != nil {
 		return a, fmt.Errorf("device %q: %w", dev.Name, err)
 	}
 	a.Entries = podEntries(r, dev.Entries, a.Addresses)
 	a.Before.Programs = detached(r, dev.Programs)
-	if err := a.checkWish(); err != nil {
+	if err := a.checkSettings(dev.Facts); err != nil {
 		return a, eachPrefixed(fmt.Sprintf("device %q: ", dev.Name), err)
 	}
 	return a, nil
@@ -66,7 +66,7 @@ func eachPrefixed(prefix string, err error) error {
 	return errors.Join(errs...)
 }
 
-func checkMovable(dev Snapshot) error {
+func checkMovable(dev Device) error {
 	switch {
 	case dev.Role.Loopback:
 		return fmt.Errorf("device %q: %w: it is the loopback device of its network namespace", dev.Name, ErrImmovable)

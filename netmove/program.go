@@ -71,19 +71,8 @@ func (p Program) same(other Program) bool {
 	return p.Hook == other.Hook && (p.ID == other.ID || p.Link != 0 && p.Link == other.Link)
 }
 
-// without is what of the programs is not among those.
-func without(programs, those []Program) []Program {
-	var rest []Program
-	for _, p := range programs {
-		if !slices.ContainsFunc(those, p.same) {
-			rest = append(rest, p)
-		}
-	}
-	return rest
-}
-
-// look is what programs were seen on a device.
-type look struct {
+// seen is what programs were seen on a device.
+type seen struct {
 	programs []Program
 	unseen   error // an ErrUnseen: there may be more
 }
@@ -91,25 +80,25 @@ type look struct {
 // programs reads what programs can be seen. Where bpf(2) is refused, nobody can
 // tell a device with TCX programs from one without, and that must not keep every
 // device of the node down.
-func (m *Mover) programs(index int) (look, error) {
+func (m *Mover) programs(index int) (seen, error) {
 	list, err := m.Host.Programs(index)
 	if errors.Is(err, ErrUnseen) {
-		return look{list, err}, nil
+		return seen{list, err}, nil
 	}
-	return look{programs: list}, err
+	return seen{programs: list}, err
 }
 
 // detach removes the programs of the pod's from a device that is home, and
 // returns what is on it then. They are removed here and not in the pod, where
 // a process of the pod's could put them back. They see nothing of the host's
 // meanwhile: a device that comes home is down, and goes up after this.
-func (m *Mover) detach(dev, before Snapshot) (look, error) {
+func (m *Mover) detach(dev, before Snapshot) (seen, error) {
 	index := dev.Identity.Index
 	have, err := m.programs(index)
 	if err != nil {
-		return look{}, fmt.Errorf("%w: look for programs: %w", ErrTainted, err)
+		return seen{}, fmt.Errorf("%w: look for programs: %w", ErrTainted, err)
 	}
-	foreign := without(have.programs, before.Programs)
+	foreign := without(have.programs, before.Programs, Program.same)
 	if len(foreign) == 0 {
 		return have, nil
 	}
@@ -121,10 +110,10 @@ func (m *Mover) detach(dev, before Snapshot) (look, error) {
 	// What was asked for is not always what has happened.
 	have, err = m.programs(index)
 	if err != nil {
-		return look{}, fmt.Errorf("%w: look for programs again: %w", ErrTainted, err)
+		return seen{}, fmt.Errorf("%w: look for programs again: %w", ErrTainted, err)
 	}
-	if left := without(have.programs, before.Programs); len(left) > 0 {
-		return look{}, fmt.Errorf("%w: %v: %w", ErrTainted, left, errors.Join(errs...))
+	if left := without(have.programs, before.Programs, Program.same); len(left) > 0 {
+		return seen{}, fmt.Errorf("%w: %v: %w", ErrTainted, left, errors.Join(errs...))
 	}
 	return have, nil
 }
@@ -133,11 +122,11 @@ func (m *Mover) detach(dev, before Snapshot) (look, error) {
 // says what is not known of those on a device that is as it was otherwise, and which of
 // the host's are gone: who put them there must do so again. It returns what could not be
 // done.
-func (m *Mover) reattach(dev, before Snapshot, now look) (left []*StepError) {
+func (m *Mover) reattach(dev, before Snapshot, now seen) (left []*StepError) {
 	if now.unseen != nil {
 		m.Log.Warn("programs of the pod's may still be on the device", "device", before.Name, "err", now.unseen)
 	}
-	for _, p := range without(before.Programs, now.programs) {
+	for _, p := range without(before.Programs, now.programs, Program.same) {
 		gone := !p.Detached && now.unseen == nil
 		if p.Detached {
 			what := "attach " + p.String()

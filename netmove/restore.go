@@ -6,15 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"time"
 )
 
 // restorePasses is how often what differs is put back before that is given up:
 // an option may depend on another one that is put back after it.
 const restorePasses = 2
-
-// sysctlAttribute begins what a step that sets a sysctl is about.
-const sysctlAttribute = "sysctl "
 
 // anyMaster, in the place of an ifindex, means the one that the device has.
 const anyMaster = -1
@@ -22,60 +18,56 @@ const anyMaster = -1
 // restore makes the device, which is home, what it was. It changes only what
 // differs and goes on after an error. What counts in the end is not what the
 // kernel has answered but what the device is.
-func (m *Mover) restore(dev, before Snapshot) error {
-	want := m.withMaster(before)
+func (m *Mover) restore(dev Snapshot, a *Attachment) error {
+	want := m.withMaster(a.Before)
 	for pass := 1; ; pass++ {
 		failed := failures{}
-		after, programs, err := m.pass(dev, want, failed)
+		programs, err := m.pass(&dev, want, a, failed)
 		if err != nil {
 			return errors.Join(failed.all(), err)
 		}
-		left := m.differences(after, want)
+		left := m.differences(dev, want)
 		if len(left) == 0 || pass == restorePasses {
-			undone := failed.of(before.Name, left)
-			undone.minor = append(undone.minor, m.reattach(after, before, programs)...)
+			undone := failed.of(want.Name, left)
+			undone.minor = append(undone.minor, m.reattach(dev, a.Before, programs)...)
 			return undone.err()
 		}
-		dev = after
 	}
 }
 
 // pass puts back what differs, and looks at what has become of the device.
-func (m *Mover) pass(dev, want Snapshot, failed failures) (Snapshot, look, error) {
-	var err error
-	if steps := m.linkSteps(dev, want); len(steps) > 0 {
-		m.runAll(want.Name, steps, failed)
+func (m *Mover) pass(dev *Snapshot, want Snapshot, a *Attachment, failed failures) (seen, error) {
+	if steps := m.compareLink(*dev, want); len(steps) > 0 {
+		m.runAll(want.Name, m.orDown(*dev, a, steps), failed)
 		// Read again after the names are settled: a rename gives every IPv4 address
 		// but the first another label (inetdev_changename), and sets the device
 		// down before Linux 6.2. As a port it has options that it had not.
-		dev, err = m.lookAgain(dev, want)
+		if err := m.lookAgain(dev, AllParts); err != nil {
+			return seen{}, err
+		}
 	}
+	programs, err := m.detach(*dev, want)
 	if err != nil {
-		return dev, look{}, err
+		return seen{}, errors.Join(err, m.seal(*dev))
 	}
-	programs, err := m.detach(dev, want)
-	if err != nil {
-		return dev, look{}, errors.Join(err, m.seal(dev))
-	}
-	steps := m.stateSteps(dev, want)
+	steps := m.compareState(*dev, want)
 	if len(steps) == 0 {
-		return dev, programs, nil
+		return programs, nil
 	}
 	m.runAll(want.Name, steps, failed)
-	if slices.ContainsFunc(steps, func(s step) bool { return strings.HasPrefix(s.attribute, sysctlAttribute) }) {
-		dev, err = m.lookAgain(dev, want)
-	} else if dev, err = m.Host.LookAgain(dev); err != nil {
-		err = fmt.Errorf("look at it again: %w", err)
+	parts := AllParts
+	if !slices.ContainsFunc(steps, func(s step) bool { return strings.HasPrefix(s.attribute, sysctlAttribute) }) {
+		parts &^= PartSysctls // reading them costs as much as half of the rest
 	}
-	return dev, programs, err
+	return programs, m.lookAgain(dev, parts)
 }
 
-func (m *Mover) lookAgain(dev, want Snapshot) (Snapshot, error) {
-	dev, err := m.Host.Look(want.Identity, dev.Identity.Index)
-	if err != nil {
-		return dev, fmt.Errorf("look at it again: %w", err)
+// lookAgain reads those parts of the device anew.
+func (m *Mover) lookAgain(dev *Snapshot, parts Parts) error {
+	if err := m.Host.Fill(dev, parts); err != nil {
+		return fmt.Errorf("look at it again: %w", err)
 	}
-	return dev, nil
+	return nil
 }
 
 // failures are the errors of a pass by what was tried.
@@ -134,93 +126,45 @@ func (m *Mover) runAll(device string, steps []step, failed failures) {
 
 // differences are the steps that make the device what it shall be.
 func (m *Mover) differences(dev, want Snapshot) []step {
-	return append(m.linkSteps(dev, want), m.stateSteps(dev, want)...)
+	return append(m.compareLink(dev, want), m.compareState(dev, want)...)
 }
 
-// todo is a list of steps.
-type todo []step
-
-// add appends the step for an attribute, if that differs.
-func (t *todo) add(differs bool, attribute string, do func() error, what string, args ...any) {
-	if differs {
-		*t = append(*t, step{what: fmt.Sprintf(what, args...), attribute: attribute, do: do})
-	}
-}
-
-// addMinor appends the step for an attribute without which the device is of use
-// nevertheless.
-func (t *todo) addMinor(attribute string, do func() error, what string, args ...any) {
-	*t = append(*t, step{what: fmt.Sprintf(what, args...), attribute: attribute, do: do, minor: true})
-}
-
-// linkSteps put back what the device is: names and properties of the link.
-func (m *Mover) linkSteps(dev, want Snapshot) []step {
+// compareLink compares what the device is: names and properties of the link.
+func (m *Mover) compareLink(dev, want Snapshot) todo {
 	host, index := m.Host, dev.Identity.Index
 	var t todo
-	t.add(dev.Name != want.Name, "name", func() error { return m.renameHome(dev, want) }, "rename to %q", want.Name)
-	for _, alt := range dev.Altnames {
-		t.add(!slices.Contains(want.Altnames, alt), "altnames", func() error { return host.DropAltname(index, alt) }, "drop altname %q", alt)
-	}
-	for _, alt := range want.Altnames {
-		t.add(!slices.Contains(dev.Altnames, alt), "altnames", func() error { return host.AddAltname(index, alt) }, "add altname %q", alt)
-	}
-	t.add(dev.Alias != want.Alias, "alias", func() error { return host.SetAlias(index, want.Alias) }, "set alias %q", want.Alias)
-	t.add(!dev.MAC.Equal(want.MAC), "mac", func() error { return m.setMAC(dev, want.MAC) }, "set MAC %s", want.MAC)
-	t.add(dev.MTU != want.MTU, "mtu", func() error { return m.orDown(dev, func() error { return host.SetMTU(index, want.MTU) }) },
-		"set MTU %d", want.MTU)
-	t.add(dev.TxQueueLen != want.TxQueueLen, "txqueuelen", func() error { return host.SetTxQueueLen(index, want.TxQueueLen) },
-		"set transmit queue length %d", want.TxQueueLen)
-	t.add(dev.Group != want.Group, "group", func() error { return host.SetGroup(index, want.Group) }, "set group %d", want.Group)
-	flags, have := want.Flags, dev.Flags
-	flags.Up, have.Up = false, false
-	t.add(flags != have, "flags", func() error { return host.SetFlags(index, want.Flags) }, "set flags")
+	equal(&t, "name", dev.Name, want.Name, func() error { return m.renameHome(dev, want) }, "rename to %q")
+	t = append(t, compareNames(host, dev, want)...)
+	equal(&t, "alias", dev.Alias, want.Alias, func() error { return host.SetAlias(index, want.Alias) }, "set alias %q")
+	equalOrDown(&t, "mac", dev.MAC.String(), want.MAC.String(), func() error { return host.SetMAC(index, want.MAC) }, "set MAC %s")
+	equalOrDown(&t, "mtu", dev.MTU, want.MTU, func() error { return host.SetMTU(index, want.MTU) }, "set MTU %d")
+	equal(&t, "txqueuelen", dev.TxQueueLen, want.TxQueueLen,
+		func() error { return host.SetTxQueueLen(index, want.TxQueueLen) }, "set transmit queue length %d")
+	equal(&t, "group", dev.Group, want.Group, func() error { return host.SetGroup(index, want.Group) }, "set group %d")
+	equal(&t, "flags", dev.Flags.text(), want.Flags.text(), func() error { return host.SetFlags(index, want.Flags) }, "set flags %s")
 	// A team sets its new port up, which makes an IPv6 address then, or does not.
-	for _, o := range differing(want.Options, dev.Options) {
-		if o.ofLink() {
-			t.addMinor("option "+o.Name, func() error { return host.SetOption(index, o) }, "set option %s", o.Name)
-		}
+	t = append(t, compareOptions(host, dev.options(Option.ofLink), want.options(Option.ofLink))...)
+	if want.Master.Index != anyMaster {
+		// Bonds and teams want a new port to be down, and set it up.
+		equalOrDown(&t, "master", dev.Master.Index, want.Master.Index,
+			func() error { return host.SetMaster(index, want.Master.Index) }, "set master ifindex %d")
 	}
-	t.add(dev.Master.Index != want.Master.Index && want.Master.Index != anyMaster, "master",
-		func() error { return m.setMaster(dev, want.Master.Index) }, "set master ifindex %d", want.Master.Index)
 	return t
 }
 
-// stateSteps put back what the device does: sysctls, options that depend on them,
+// compareState compares what the device does: sysctls, options that depend on them,
 // up or down with addresses, and then what needs it to be up.
-func (m *Mover) stateSteps(dev, want Snapshot) []step {
+func (m *Mover) compareState(dev, want Snapshot) todo {
 	host, index := m.Host, dev.Identity.Index
 	var t todo
 	if perm := want.Identity.PermMAC; !dev.Identity.PermMAC.Equal(perm) {
 		t.addMinor("permanent mac", func() error { return m.reset(index) }, "reset it to the permanent MAC %s", perm)
 	}
-	for _, name := range slices.Sorted(maps.Keys(want.Sysctls)) {
-		if value := want.Sysctls[name]; dev.Sysctls[name] != value {
-			shown := " to " + value
-			if strings.HasSuffix(name, "/stable_secret") {
-				shown = ""
-			}
-			t.addMinor(sysctlAttribute+name, func() error { return host.SetSysctl(index, name, value) }, "set sysctl %s%s", name, shown)
-		}
-	}
-	for _, o := range differing(want.Options, dev.Options) {
-		set := func() error { return host.SetOption(index, o) }
-		t.addMinor("option "+o.Name, func() error { return m.orDown(dev, set) }, "set option %s", o.Name)
-	}
+	t = append(t, compareSysctls(host, dev, want)...)
+	t = append(t, compareOptions(host, dev.options(Option.ofState), want.options(Option.ofState))...)
 	t.add(dev.Flags.Up && !want.Flags.Up, "up", func() error { return host.SetUp(index, false) }, "set down")
-	drop, put := m.addressChange(dev.Addresses, want)
-	for _, a := range drop {
-		t.add(true, "addresses", func() error { return m.dropAddress(index, a) }, "drop address %s", a)
-	}
-	t = append(t, addressSteps(host, index, put, want.Flags.Up && !dev.Flags.Up)...)
-	for _, e := range missing(dev.Entries, want.Entries) {
-		if e.Table == TableVLAN { // a bridge gives a new port one of its own
-			t.addMinor(string(e.Table), func() error { return host.DropEntry(index, e) }, "drop %s %s", e.Table, e.Text)
-		}
-	}
-	for _, e := range missing(want.Entries, dev.Entries) {
-		t.addMinor(string(e.Table), func() error { return host.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
-	}
-	return t
+	t = append(t, compareAddresses(host, dev, want, m.Now())...)
+	return append(t, compareEntries(host, dev, want)...)
 }
 
 // withMaster is the snapshot with the ifindex that the master has by now. A
@@ -229,7 +173,7 @@ func (m *Mover) withMaster(before Snapshot) Snapshot {
 	if before.Master.Index == 0 {
 		return before
 	}
-	master, err := m.Host.Locate(before.Master, before.Master.Index)
+	master, err := m.Host.Find(before.Master, before.Master.Index)
 	if err == nil {
 		before.Master = master.Identity
 		return before
@@ -239,47 +183,6 @@ func (m *Mover) withMaster(before Snapshot) Snapshot {
 	before.Options = slices.DeleteFunc(slices.Clone(before.Options), func(o Option) bool { return strings.Contains(o.Name, PortOption) })
 	before.Entries = slices.DeleteFunc(slices.Clone(before.Entries), func(e Entry) bool { return e.Port })
 	return before
-}
-
-func (m *Mover) dropAddress(index int, a Address) error {
-	err := m.Host.DropAddress(index, a)
-	if errors.Is(err, ErrNotFound) {
-		return nil // a secondary that went with its primary
-	}
-	return err
-}
-
-// addressChange tells what turns the addresses that the device has into those
-// of the snapshot, with the lifetimes that are left by now. Since order
-// matters (the first IPv4 address of a subnet is the primary one, and source
-// addresses are chosen by it), all are put anew unless nothing is to do.
-// Addresses that are not the snapshot's are somebody else's and stay.
-func (m *Mover) addressChange(have []Address, before Snapshot) (drop, put []Address) {
-	put = before.addressesAfter(time.Duration(m.Kernel.Now() - before.TakenAt))
-	for _, a := range have {
-		if slices.ContainsFunc(put, a.sameKey) {
-			drop = append(drop, a)
-		}
-	}
-	if slices.EqualFunc(drop, put, Address.same) {
-		return nil, nil
-	}
-	return drop, put
-}
-
-// addressesAfter are the addresses that somebody gave the device, with the
-// lifetimes that are left some time after the snapshot.
-func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
-	var list []Address
-	for _, a := range s.Addresses {
-		if a.madeByKernel() {
-			continue
-		}
-		if a, ok := a.after(elapsed); ok {
-			list = append(list, a)
-		}
-	}
-	return list
 }
 
 // renameHome gives the device its own name again. Where the host has given
@@ -309,7 +212,7 @@ const takeNameTries = 8
 func (m *Mover) takeName(index int, name string) (err error) {
 	for range takeNameTries {
 		// Looked up first, since a rename may set the device down to no avail.
-		holder, lerr := m.Host.Link(name)
+		holder, lerr := m.Host.ByName(name)
 		switch {
 		case errors.Is(lerr, ErrNotFound):
 			if err = m.rename(m.Host, index, name); !errors.Is(err, ErrNameTaken) {
@@ -336,26 +239,33 @@ func (m *Mover) reset(index int) error {
 	return errors.Join(m.Host.SetUp(index, true), m.Host.SetUp(index, false))
 }
 
-// setMAC puts the MAC back, on a device that the driver may want to be down.
-func (m *Mover) setMAC(dev Snapshot, mac MAC) error {
-	return m.orDown(dev, func() error { return m.Host.SetMAC(dev.Identity.Index, mac) })
+// orDown has steps that a driver refuses for a device that is up tried again with the device
+// down. It goes up with its addresses. That is done once for an attachment: what is refused
+// for another reason would have the device go down at each try of its return.
+func (m *Mover) orDown(dev Snapshot, a *Attachment, steps []step) []step {
+	for i := range steps {
+		if s := steps[i]; s.down {
+			steps[i].do = func() error {
+				err := s.do()
+				if !errors.Is(err, ErrBusy) || !dev.Flags.Up || a.Downed {
+					return err
+				}
+				a.Downed = true
+				if err := m.Host.SetUp(dev.Identity.Index, false); err != nil {
+					return err
+				}
+				return s.do()
+			}
+		}
+	}
+	return steps
 }
 
-// setMaster makes the device a port. Bonds and teams want it to be down, and set
-// it up.
-func (m *Mover) setMaster(dev Snapshot, master int) error {
-	return m.orDown(dev, func() error { return m.Host.SetMaster(dev.Identity.Index, master) })
-}
-
-// orDown tries again with the device down, and leaves it so: it goes up with its
-// addresses.
-func (m *Mover) orDown(dev Snapshot, change func() error) error {
-	err := change()
-	if !errors.Is(err, ErrBusy) || !dev.Flags.Up {
-		return err
+// seal leaves a device that is not as it was down and without the addresses of
+// the snapshot, so that nothing passes through what is on it.
+func (m *Mover) seal(dev Snapshot) error {
+	if !dev.Flags.Up {
+		return nil
 	}
-	if err := m.Host.SetUp(dev.Identity.Index, false); err != nil {
-		return err
-	}
-	return change()
+	return m.Host.SetUp(dev.Identity.Index, false)
 }

@@ -43,7 +43,7 @@ func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)
 	}
-	err = m.restore(dev, before)
+	err = m.restore(dev, a)
 	var minor *MinorError
 	if err == nil || errors.As(err, &minor) {
 		err = minor.and(m.mend(before))
@@ -60,7 +60,7 @@ func (m *Mover) fetch(pod Namespace, a *Attachment) (dev Snapshot, err error) {
 		return m.lookAtHome(a.Before.Identity)
 	}
 	for range moveHomeTries {
-		dev, err = pod.Locate(a.Before.Identity, a.PodIndex)
+		dev, err = pod.Find(a.Before.Identity, a.PodIndex)
 		if errors.Is(err, ErrNotFound) {
 			return m.lookAtHome(a.Before.Identity)
 		}
@@ -82,9 +82,18 @@ func (m *Mover) fetch(pod Namespace, a *Attachment) (dev Snapshot, err error) {
 
 // lookAtHome looks at a device that has been on the host for a while.
 func (m *Mover) lookAtHome(id Identity) (Snapshot, error) {
-	dev, err := m.Host.Look(id, id.Index)
+	dev, err := m.look(id)
 	if errors.Is(err, ErrNotFound) {
 		err = ErrLost
+	}
+	return dev, err
+}
+
+// look finds the device on the host and reads all of it. Error: ErrNotFound.
+func (m *Mover) look(id Identity) (Snapshot, error) {
+	dev, err := m.Host.Find(id, id.Index)
+	if err == nil {
+		err = m.Host.Fill(&dev, AllParts)
 	}
 	return dev, err
 }
@@ -114,7 +123,7 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 		err = m.timedMove(pod, index, m.Host, before.Name, 0)
 	}
 	if errors.Is(err, ErrNameTaken) {
-		if _, lerr := pod.Locate(before.Identity, index); errors.Is(lerr, ErrNotFound) {
+		if _, lerr := pod.Find(before.Identity, index); errors.Is(lerr, ErrNotFound) {
 			return err // home, under the name it travelled with, as the next look finds
 		}
 		return errors.Join(err, m.dropTakenAltnames(pod, index, before))
@@ -125,11 +134,11 @@ func (m *Mover) moveHome(pod Namespace, dev, before Snapshot) error {
 // arrived looks at the device that has come home, if it is ours. One that a
 // process with a socket in the pod put in its place goes back there.
 func (m *Mover) arrived(pod Namespace, before Snapshot) (Snapshot, error) {
-	dev, err := m.Host.LookArrived(before.Identity, before.Identity.Index)
+	dev, err := m.look(before.Identity)
 	if !errors.Is(err, ErrNotFound) {
 		return dev, err
 	}
-	other, lerr := m.Host.Link(before.Name)
+	other, lerr := m.Host.ByName(before.Name)
 	if lerr != nil {
 		return dev, lerr
 	}
@@ -156,7 +165,7 @@ func (m *Mover) renameRecognisable(pod Namespace, dev Snapshot, id Identity) err
 	if !errors.Is(err, ErrNameTaken) {
 		return err
 	}
-	squatter, err := pod.Link(name)
+	squatter, err := pod.ByName(name)
 	if err != nil {
 		return err
 	}

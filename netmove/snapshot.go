@@ -33,6 +33,9 @@ type Snapshot struct {
 	Qdisc      string     `json:"-"`       // IFLA_QDISC, the kind of the root one
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
+	// Parts are those that were read. A record of an older version, which has none, has all.
+	Parts Parts `json:"parts,omitempty"`
+
 	// Sysctls are the device's, by their names below /proc/sys/net without the
 	// device's, such as "ipv4/conf/arp_ignore". Snapshots may share the map: nobody
 	// changes it.
@@ -41,22 +44,6 @@ type Snapshot struct {
 	// Uppers are the devices of the namespace that are built on it, but its master,
 	// with their addresses, entries and uppers.
 	Uppers []Snapshot `json:"uppers,omitempty"`
-
-	// Loss is what a move loses and Return does not put back. Like Role, it is
-	// for the decision only.
-	Loss []Loss `json:"-"`
-
-	// Features are the offload features by the names that ethtool(8) -k shows, and
-	// TSOMaxSize the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
-	// 5.19; 0: not told). Both are for the decision only; Features are read only for a
-	// request that names some.
-	Features   map[string]Feature `json:"-"`
-	TSOMaxSize int                `json:"-"`
-
-	// Role says what the device does for the node. It decides whether the
-	// device may move at all and is of no use after that, so the journal
-	// does not keep it.
-	Role Role `json:"-"`
 }
 
 // LeftDown is the snapshot of a device that shall come home and be left down,
@@ -74,6 +61,18 @@ func (s Snapshot) LastingMAC() MAC {
 		return s.Identity.PermMAC
 	}
 	return s.MAC
+}
+
+// options is the snapshot with those of its options alone.
+func (s Snapshot) options(those func(Option) bool) Snapshot {
+	var list []Option
+	for _, o := range s.Options {
+		if those(o) {
+			list = append(list, o)
+		}
+	}
+	s.Options = list
+	return s
 }
 
 // option is the option with that name.
@@ -160,27 +159,6 @@ func (id Identity) Same(other Identity) bool {
 		id.Parent == other.Parent
 }
 
-// Role is what a device does for the node it is on.
-type Role struct {
-	// DefaultRoute names the device that carries a default route of the node
-	// and is, or is built on, this one; "" when there is none.
-	DefaultRoute string
-
-	// PortOf names the bridge, bond or other master the device is a port of.
-	PortOf string
-
-	// ForeignPeer is set for a veth (netkit, vxcan) whose other end is in another
-	// namespace.
-	ForeignPeer bool
-
-	// Loopback is set for a namespace's lo (IFF_LOOPBACK).
-	Loopback bool
-
-	// Immovable is set for kinds that the kernel binds to their namespace
-	// (netns-immutable): bridge, bond, vrf, team and others.
-	Immovable bool
-}
-
 // LinkFlags are the bits of ifi_flags that belong to the user
 // (netdevice(7)), as opposed to those that report a state.
 type LinkFlags struct {
@@ -189,6 +167,20 @@ type LinkFlags struct {
 	Promisc   bool `json:"promisc,omitempty"`  // IFF_PROMISC, as set by the user
 	AllMulti  bool `json:"allMulti,omitempty"` // IFF_ALLMULTI, as set by the user
 	Multicast bool `json:"multicast"`          // IFF_MULTICAST
+}
+
+// text names the flags that are set, but Up.
+func (f LinkFlags) text() string {
+	words := []string{}
+	for _, flag := range []struct {
+		set  bool
+		name string
+	}{{f.NoARP, "noarp"}, {f.Promisc, "promisc"}, {f.AllMulti, "allmulti"}, {f.Multicast, "multicast"}} {
+		if flag.set {
+			words = append(words, flag.name)
+		}
+	}
+	return strings.Join(words, " ")
 }
 
 // BootOffset is a moment as the time since the node booted

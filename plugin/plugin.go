@@ -43,9 +43,9 @@ var (
 
 // New makes a plugin that moves devices with mover, keeps its records in j and
 // its pins below the state folder, and starts out with the node config c.
-func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, log *slog.Logger) *Plugin {
+func New(kernel sandbox.Kernel, mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, log *slog.Logger) *Plugin {
 	p := &Plugin{log: log, metrics: newMetrics()}
-	p.sandboxes = sandbox.New(mover, j, state, c, p.metrics, log)
+	p.sandboxes = sandbox.New(kernel, mover, j, state, c, p.metrics, log)
 	p.metrics.registry.MustRegister(states{p})
 	mover.Moved = func(took time.Duration) { p.metrics.moveTook.Observe(took.Seconds()) }
 	return p

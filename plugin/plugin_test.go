@@ -56,7 +56,7 @@ func newNode(t testing.TB, text string) *node {
 		t.Fatal(err, problems)
 	}
 	log := slog.New(slog.DiscardHandler)
-	n.Plugin = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, n.journal, n.state, c, log)
+	n.Plugin = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, n.journal, n.state, c, log)
 	return n
 }
 

@@ -24,7 +24,7 @@ func benchNode(b *testing.B) (m *netmove.Mover, pod *nstest.NS, inside *time.Dur
 	b.Cleanup(func() { ns.Close() })
 	inside = new(time.Duration)
 	m = &netmove.Mover{
-		Kernel: kernel.Linux{}, Host: ns, Log: slog.New(slog.DiscardHandler),
+		Now: kernel.Linux{}.Now, Host: ns, Log: slog.New(slog.DiscardHandler),
 		Moved: func(took time.Duration) { *inside += took },
 	}
 	return m, pod, inside
@@ -41,11 +41,11 @@ func BenchmarkAttach(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
-		dev, err := m.Host.Snapshot("eth1")
+		dev, err := netmove.Read(m.Host, "eth1")
 		if err != nil {
 			b.Fatal(err)
 		}
-		plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Snapshot{dev})
+		plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Device{dev})
 		if err == nil {
 			err = m.Prepare(ns, plan)
 		}
@@ -75,7 +75,7 @@ func BenchmarkAttach(b *testing.B) {
 func BenchmarkSnapshot(b *testing.B) {
 	m, _, _ := benchNode(b)
 	for b.Loop() {
-		if _, err := m.Host.Snapshot("eth1"); err != nil {
+		if _, err := netmove.Read(m.Host, "eth1"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -21,8 +21,8 @@ import (
 // What an attach and a return cost that does not depend on the machine: netlink requests.
 // Whoever needs one more writes it here, and why in the commit.
 const (
-	attachRequests = 24 // of a veth with one address of either family
-	returnRequests = 51
+	attachRequests = 31 // of a veth with one address of either family
+	returnRequests = 59
 )
 
 // costly makes a host with a veth that has that many addresses of either family, and that
@@ -47,7 +47,7 @@ func costly(t *testing.T, addresses, others int) (attach, giveBack int64) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	m := &netmove.Mover{Kernel: linux, Host: ns, Log: slog.New(slog.DiscardHandler)}
+	m := &netmove.Mover{Now: linux.Now, Host: ns, Log: slog.New(slog.DiscardHandler)}
 	for range 2 { // the first one finds out what a veth does not have
 		requests.Store(0)
 		plan, inside := attachOnce(t, m, linux, pod)
@@ -70,11 +70,11 @@ func attachOnce(t *testing.T, m *netmove.Mover, linux kernel.Linux, pod *nstest.
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, err := m.Host.Snapshot("eth1")
+	dev, err := netmove.Read(m.Host, "eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Snapshot{dev})
+	plan, err := netmove.NewPlan([]netmove.Request{{Device: "eth1", PodName: "net1"}}, []netmove.Device{dev})
 	if err == nil {
 		err = m.Prepare(inside, plan)
 	}
@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 
 // systemCalls bounds the calls about files and sockets of an attach and its return,
 // together.
-const systemCalls = 350
+const systemCalls = 390
 
 // roundsEnv has the test run that many attaches and returns, and count nothing.
 const roundsEnv = "NRI_NETDEV_ROUNDS"
@@ -144,7 +144,7 @@ func rounds(t *testing.T, n int) {
 		t.Fatal(err)
 	}
 	defer ns.Close()
-	m := &netmove.Mover{Kernel: linux, Host: ns, Log: slog.New(slog.DiscardHandler)}
+	m := &netmove.Mover{Now: linux.Now, Host: ns, Log: slog.New(slog.DiscardHandler)}
 	for range n {
 		plan, inside := attachOnce(t, m, linux, pod)
 		if err := m.Return(inside, &plan[0]); err != nil {

@@ -25,7 +25,7 @@ func TestSysctlsAsTheirFiles(t *testing.T) {
 		"4294968", "4300000", "8500000", "429496730", "429496740", "800000001",
 	} { // times of more than 2^32 ms
 		ns.Do(t, func() { setSysctls(t, "eth1", value) })
-		dev, err := k.Snapshot("eth1")
+		dev, err := netmove.Read(k, "eth1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -57,9 +57,9 @@ func TestSysctlsAmongManyDevices(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer k.Close()
-	look := func() (netmove.Snapshot, int64) {
+	look := func() (netmove.Device, int64) {
 		requests.Store(0)
-		dev, err := k.Snapshot("eth1")
+		dev, err := netmove.Read(k, "eth1")
 		if err != nil {
 			t.Fatal(err)
 		}

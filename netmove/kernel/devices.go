@@ -8,13 +8,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Devices reads every device of the namespace, by name.
-func (ns *Namespace) Devices() ([]netmove.Snapshot, error) { return ns.each(ns.Snapshot) }
-
-// Links does, without addresses and role.
-func (ns *Namespace) Links() ([]netmove.Snapshot, error) { return ns.each(ns.Link) }
-
-func (ns *Namespace) each(read func(name string) (netmove.Snapshot, error)) ([]netmove.Snapshot, error) {
+// List reads every device, by name.
+func (ns *Namespace) List() ([]netmove.Snapshot, error) {
 	names, err := ns.sysfs.names(allDevices)
 	if err != nil {
 		return nil, err
@@ -22,11 +17,7 @@ func (ns *Namespace) each(read func(name string) (netmove.Snapshot, error)) ([]n
 	slices.Sort(names)
 	var list []netmove.Snapshot
 	for _, name := range names {
-		var dev netmove.Snapshot
-		err := undisturbed(func() (err error) {
-			dev, err = read(name)
-			return err
-		})
+		dev, err := ns.ByName(name)
 		if errors.Is(err, netmove.ErrNotFound) || errors.Is(err, errNoDevice) {
 			continue // went away meanwhile, or is a driver's file
 		}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
 )
 
@@ -31,11 +32,11 @@ func TestLargeAnswers(t *testing.T) {
 	ns.IP(t, "-batch", file)
 	k := open(t, ns)
 	for range 3 {
-		large, err := k.Snapshot("eth2")
+		large, err := netmove.Read(k, "eth2")
 		if err != nil || len(large.Altnames) != 400 {
 			t.Errorf("%d altnames, %v", len(large.Altnames), err)
 		}
-		dev, err := k.Snapshot("eth1")
+		dev, err := netmove.Read(k, "eth1")
 		if err != nil || len(dev.Entries) != routes {
 			t.Errorf("%d routes, %v", len(dev.Entries), err)
 		}

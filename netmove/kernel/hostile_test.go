@@ -32,7 +32,7 @@ func TestAltnameBomb(t *testing.T) {
 	if err == nil {
 		t.Fatalf("the kernel took all of them: %s", out)
 	}
-	dev, err := n.podNS.Link("net1")
+	dev, err := n.podNS.ByName("net1")
 	if err != nil || len(dev.Altnames) < 400 {
 		t.Fatalf("the device has %d altnames, %v", len(dev.Altnames), err)
 	}
@@ -48,7 +48,7 @@ func TestRecognisableNamesSwapped(t *testing.T) {
 	before := n.host.World(t)
 	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
 	n.pod.IP(t, "link add other type ifb")
-	other, err := n.podNS.Link("other")
+	other, err := n.podNS.ByName("other")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -21,14 +21,13 @@ const (
 
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
-	netmove.Snapshot
+	netmove.Device
 	lower        int         // IFLA_LINK, 0 for none
 	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
 	lowerNetns   int         // the id of that
 	ownMAC       netmove.MAC // of a bond's port
 	xdp          []netmove.Program
 	conf         conf
-	routes       map[uint8][][]byte // RTM_NEWROUTE by family; nil: not read yet
 }
 
 // linkByName reads the device with that name or altname.
@@ -96,7 +95,8 @@ func parseLink(msg []byte) (link, error) {
 	if err != nil {
 		return link{}, fmt.Errorf("attributes of RTM_NEWLINK: %w", err)
 	}
-	l := link{Snapshot: netmove.Snapshot{Flags: parseFlags(info.Flags)}}
+	var l link
+	l.Flags, l.Parts = parseFlags(info.Flags), netmove.PartLink
 	l.Identity.Index = int(info.Index)
 	l.Role.Loopback = info.Flags&unix.IFF_LOOPBACK != 0
 	for _, a := range attrs {

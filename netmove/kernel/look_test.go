@@ -67,11 +67,11 @@ func TestOptionsNotTold(t *testing.T) {
 	}
 	told := len(l.Options)
 	l.Identity.Index = 1 << 20 // of which the kernel tells nothing
-	if err := k.optionsAtHome(&l); err != nil || len(l.Options) != told {
+	if err := k.addOptions(&l); err != nil || len(l.Options) != told {
 		t.Errorf("down: %d options of %d, %v", len(l.Options), told, err)
 	}
 	l.Flags.Up = true
-	if err := k.optionsAtHome(&l); err == nil {
+	if err := k.addOptions(&l); err == nil {
 		t.Error("up: no error")
 	}
 }
@@ -148,7 +148,7 @@ func TestOwn(t *testing.T) {
 	if err := k.do(func() (err error) { where, err = os.Readlink(ownPath); return err }); err != nil {
 		t.Fatal(err)
 	}
-	lo, err := k.Link("lo")
+	lo, err := k.ByName("lo")
 	if want := fmt.Sprintf("net:[%d]", k.Inode()); where != want || err != nil || lo.Identity.Index != netmove.LoopbackIndex {
 		t.Errorf("in %s, want %s; lo is %+v, %v", where, want, lo.Identity, err)
 	}

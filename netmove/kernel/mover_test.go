@@ -32,7 +32,7 @@ func newNodeWith(t *testing.T, pod *nstest.NS) *node {
 	t.Helper()
 	n := &node{host: nstest.New(t), pod: pod}
 	n.hostNS, n.podNS = open(t, n.host), open(t, n.pod)
-	n.mover = &netmove.Mover{Kernel: kernel.Linux{}, Host: n.hostNS, Log: slog.New(slog.DiscardHandler)}
+	n.mover = &netmove.Mover{Now: kernel.Linux{}.Now, Host: n.hostNS, Log: slog.New(slog.DiscardHandler)}
 	n.host.IP(t, "link set lo up")
 	n.pod.IP(t, "link set lo up")
 	return n
@@ -62,10 +62,10 @@ func (n *node) veth(t *testing.T, name string) *nstest.NS {
 }
 
 func (n *node) plan(requests ...netmove.Request) (netmove.Plan, error) {
-	devices := make([]netmove.Snapshot, len(requests))
+	devices := make([]netmove.Device, len(requests))
 	for i, r := range requests {
 		var err error
-		if devices[i], err = n.mover.Host.Snapshot(r.Device); err != nil {
+		if devices[i], err = netmove.Read(n.hostNS, r.Device); err != nil {
 			return nil, err
 		}
 		if devices[i].Features, err = n.mover.Host.Features(devices[i].Identity.Index); err != nil {
@@ -308,7 +308,7 @@ func TestSwapNames(t *testing.T) {
 		t.Error("two devices with ifindex 7 in the pod")
 	}
 	for i, name := range []string{"b", "a"} {
-		s, err := n.podNS.Snapshot(name)
+		s, err := netmove.Read(n.podNS, name)
 		if err != nil || !s.Identity.Same(plan[i].Before.Identity) {
 			t.Errorf("%q in the pod is %+v, %v", name, s.Identity, err)
 		}
@@ -421,7 +421,7 @@ func TestReturnNamesTaken(t *testing.T) {
 	}
 	n.host.IP(t, "link del eth1")
 	n.giveBack(t, plan)
-	now, err := n.hostNS.Snapshot("eth1")
+	now, err := netmove.Read(n.hostNS, "eth1")
 	if err != nil {
 		t.Fatal(err)
 	}

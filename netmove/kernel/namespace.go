@@ -55,8 +55,6 @@ func (k Linux) watch(what string) (ended func()) {
 	}
 }
 
-var _ netmove.Kernel = Linux{}
-
 // Now reads CLOCK_BOOTTIME.
 func (Linux) Now() netmove.BootOffset {
 	var ts unix.Timespec

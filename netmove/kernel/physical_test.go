@@ -42,7 +42,7 @@ func newMachine(t *testing.T) (n *node, end func()) {
 	if n.podNS, err = (kernel.Linux{}).Open(n.pod.Path()); err != nil {
 		t.Fatal(err)
 	}
-	n.mover = &netmove.Mover{Kernel: kernel.Linux{}, Host: n.hostNS, Log: slog.New(slog.DiscardHandler)}
+	n.mover = &netmove.Mover{Now: kernel.Linux{}.Now, Host: n.hostNS, Log: slog.New(slog.DiscardHandler)}
 	over := false
 	end = func() {
 		if !over {
@@ -114,7 +114,7 @@ func (n *node) broughtHome(t *testing.T, end func(), dev, name string) {
 	n.pod.Shell(t, "ip link set net1 down; ip link set net1 name theirs1 mtu 1300 address 02:66:66:66:66:66 alias theirs; ip link set theirs1 up")
 	end()
 	id := plan[0].Before.Identity
-	home := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Locate(id, id.Index) })
+	home := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Find(id, id.Index) })
 	if home.MTU != 1300 || !strings.HasPrefix(home.Name, name) {
 		t.Errorf("%s is home as %q with MTU %d", dev, home.Name, home.MTU)
 	}
@@ -252,7 +252,7 @@ func TestPhysicalUnbound(t *testing.T) {
 		t.Errorf("error is %v, want %v", err, netmove.ErrLost)
 	}
 	write("bind")
-	anew := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.Snapshot(secondNIC) })
+	anew := eventually(t, func() (netmove.Snapshot, error) { return n.hostNS.ByName(secondNIC) })
 	if anew.Identity.Parent != id.Parent || anew.Identity.Same(id) {
 		t.Errorf("the NIC is back as %+v", anew.Identity)
 	}

@@ -153,7 +153,7 @@ func (n *node) programs(t *testing.T, dev string) []netmove.Program {
 	if err != nil {
 		t.Fatal(err)
 	}
-	snapshot, err := n.hostNS.Snapshot(dev)
+	snapshot, err := netmove.Read(n.hostNS, dev)
 	if err != nil || !slices.Equal(snapshot.Programs, list) {
 		t.Errorf("the snapshot has %v, want %v (%v)", snapshot.Programs, list, err)
 	}

@@ -153,7 +153,7 @@ func roundTimes(options []byte, times []uint16) error {
 }
 
 // loss tells what of the device's state a move loses and nothing puts back.
-func (ns *Namespace) loss(dev netmove.Snapshot) ([]netmove.Loss, error) {
+func (ns *Namespace) loss(dev netmove.Device) ([]netmove.Loss, error) {
 	var list []netmove.Loss
 	kinds, err := ns.lostQdiscs(dev)
 	if err != nil {
@@ -169,10 +169,10 @@ func (ns *Namespace) loss(dev netmove.Snapshot) ([]netmove.Loss, error) {
 }
 
 // lostQdiscs names the queueing disciplines that are not read whole.
-func (ns *Namespace) lostQdiscs(dev netmove.Snapshot) ([]string, error) {
+func (ns *Namespace) lostQdiscs(dev netmove.Device) ([]string, error) {
 	var kinds []string
 	index := dev.Identity.Index
-	if hasRootQdisc(dev) {
+	if hasRootQdisc(dev.Snapshot) {
 		root, exact, err := ns.rootQdisc(index)
 		if err != nil {
 			return nil, err
@@ -189,7 +189,7 @@ func (ns *Namespace) lostQdiscs(dev netmove.Snapshot) ([]string, error) {
 }
 
 // forgetful tells of devices on this one that a move of it would do away with.
-func forgetful(dev netmove.Snapshot) []string {
+func forgetful(dev netmove.Device) []string {
 	var list []string
 	for _, u := range dev.Uppers {
 		if !outlivesMove(u.Identity.Kind) {

@@ -17,27 +17,16 @@ const (
 	maxDefaultLen6 = 3
 )
 
-// readRole fills in what the device does for the node.
-func (ns *Namespace) readRole(l *link, dir *os.File) error {
+// readRole reads what the device, whose folder in sysfs is open, does for the node.
+func (ns *Namespace) readRole(l *link, dir *os.File) (err error) {
 	if l.Master.Index != 0 {
 		master, err := ns.linkByIndex(l.Master.Index)
-		if err == nil {
-			err = ns.identify(&master)
-		}
 		if err != nil {
 			return fmt.Errorf("master of %q: %w", l.Name, err)
 		}
-		l.Role.PortOf, l.Master = master.Name, master.Identity
+		l.Role.PortOf = master.Name
 	}
-	var err error
-	for family, maxLen := range defaultLens() {
-		carries, err := hasDefault(l.routes[family], family, maxLen)
-		if carries || err != nil {
-			l.Role.DefaultRoute = l.Name
-			return err
-		}
-	}
-	l.Role.DefaultRoute, err = ns.defaultRouteAbove(dir, map[int]bool{l.Identity.Index: true})
+	l.Role.DefaultRoute, err = ns.defaultRouteOn(l.Name, l.Identity.Index, dir, map[int]bool{})
 	return err
 }
 

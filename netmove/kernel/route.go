@@ -38,13 +38,11 @@ func (ns *Namespace) routeMessages(index int, family uint8) ([][]byte, error) {
 // link come first: the next hops of others are reached by them.
 func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 	var onLink, others []netmove.Entry
-	dev.routes = map[uint8][][]byte{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		msgs, err := ns.routeMessages(dev.Identity.Index, family)
 		if err != nil {
 			return nil, err
 		}
-		dev.routes[family] = msgs
 		for _, msg := range msgs {
 			e, static, err := routeEntry(msg, family, dev.Identity.Index)
 			switch {

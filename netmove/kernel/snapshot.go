@@ -4,145 +4,33 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Snapshot reads the device that has name as its name or as an altname.
-func (ns *Namespace) Snapshot(name string) (netmove.Snapshot, error) {
-	l, err := ns.linkByName(name)
-	if err != nil {
-		return netmove.Snapshot{}, err
-	}
-	err = ns.snapshot(&l)
-	return l.Snapshot, ns.notGone(l, err)
-}
-
-func (ns *Namespace) snapshot(l *link) error {
-	dir, err := ns.identifyIn(l)
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	if err := ns.settings(l); err != nil {
-		return err
-	}
-	if l.Uppers, err = ns.uppersWithState(*l, dir); err != nil {
-		return err
-	}
-	// What cannot be seen does not forbid the attach: it is the host's own.
-	if l.Programs, err = ns.programs(*l); err != nil && !errors.Is(err, netmove.ErrUnseen) {
-		return err
-	}
-	if err := ns.readRole(l, dir); err != nil {
-		return err
-	}
-	if l.Loss, err = ns.loss(l.Snapshot); err != nil {
-		return err
-	}
-	l.Sysctls, err = ns.sysctls(*l)
-	return err
-}
-
-// Look finds the device with that identity, and reads all of it but its uppers, programs
-// and role.
-func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	return ns.look(id, index, func(l *link) (err error) {
-		if l.Snapshot, err = ns.withTables(l); err != nil {
-			return err
+// ByName reads the device that has name as its name or as an altname.
+func (ns *Namespace) ByName(name string) (dev netmove.Snapshot, err error) {
+	err = undisturbed(func() error {
+		l, err := ns.linkByName(name)
+		if err == nil {
+			err = ns.identify(&l)
 		}
-		return ns.lookAround(l)
-	})
-}
-
-// LookArrived reads all of that but addresses and entries.
-func (ns *Namespace) LookArrived(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	return ns.look(id, index, ns.lookAround)
-}
-
-// LookAgain reads all of that but sysctls.
-func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
-	return ns.look(dev.Identity, dev.Identity.Index, func(l *link) (err error) {
-		l.Sysctls = dev.Sysctls
-		if l.Snapshot, err = ns.withTables(l); err != nil {
-			return err
-		}
-		return ns.optionsAtHome(l)
-	})
-}
-
-// look finds the device, and reads of it what the function does.
-func (ns *Namespace) look(id netmove.Identity, index int, read func(*link) error) (netmove.Snapshot, error) {
-	var l link
-	err := undisturbed(func() (err error) {
-		l, err = ns.locate(id, index)
+		dev = l.Snapshot
 		return err
 	})
-	if err != nil {
-		return netmove.Snapshot{}, err
-	}
-	err = read(&l)
-	return l.Snapshot, ns.notGone(l, err)
-}
-
-// lookAround reads what is no entry of a table.
-func (ns *Namespace) lookAround(l *link) (err error) {
-	if err = ns.optionsAtHome(l); err == nil {
-		l.Sysctls, err = ns.sysctls(*l)
-	}
-	return err
-}
-
-// optionsAtHome reads the options of a device that is home. Some drivers do not tell theirs
-// while it is down (ENODEV of phy_ethtool_get_link_ksettings, EINVAL, ENETDOWN), and it is
-// down until it is restored: what they do not tell is put back.
-func (ns *Namespace) optionsAtHome(l *link) (err error) {
-	l.Options, err = ns.moreOptions(l.Snapshot)
-	if !l.Flags.Up {
-		return nil
-	}
-	return err
-}
-
-// notGone takes the meaning of a device that is not there from an error about a part of one
-// that is: drivers answer ENODEV about settings in a reset, and a device that counts as gone
-// is given up.
-func (ns *Namespace) notGone(l link, err error) error {
-	if !errors.Is(err, netmove.ErrNotFound) {
-		return err
-	}
-	if _, lerr := ns.Locate(l.Identity, l.Identity.Index); lerr != nil {
-		return lerr
-	}
-	return fmt.Errorf("device %q: %v", l.Name, err) //nolint:errorlint // its meaning is what must not be told
-}
-
-// settings reads of a device what RTM_GETLINK does not tell, but sysctls.
-func (ns *Namespace) settings(l *link) (err error) {
-	if l.Snapshot, err = ns.withTables(l); err != nil {
-		return err
-	}
-	l.Options, err = ns.moreOptions(l.Snapshot)
-	return err
-}
-
-// withTables reads the device's addresses and entries.
-func (ns *Namespace) withTables(l *link) (_ netmove.Snapshot, err error) {
-	dev := l.Snapshot
-	if dev.Addresses, err = ns.Addresses(dev.Identity.Index); err != nil {
-		return dev, err
-	}
-	dev.TakenAt = ns.kernel.Now()
-	dev.Entries, err = ns.entries(l)
 	return dev, err
 }
 
-// errRaced means that a device was renamed, or went away, while it was read.
-var errRaced = errors.New("the device changed while it was read")
+// ByIndex reads the device with that ifindex, as netlink tells it.
+func (ns *Namespace) ByIndex(index int) (netmove.Snapshot, error) {
+	l, err := ns.linkByIndex(index)
+	return l.Snapshot, err
+}
 
-// Locate finds the device with that identity. That a device is not there is
+// Find finds the device with that identity. That a device is not there is
 // final for whoever asks, so it is said only after looks that nobody disturbed.
-func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, error) {
+func (ns *Namespace) Find(id netmove.Identity, index int) (netmove.Snapshot, error) {
 	var l link
 	err := undisturbed(func() (err error) {
 		l, err = ns.locate(id, index)
@@ -150,6 +38,113 @@ func (ns *Namespace) Locate(id netmove.Identity, index int) (netmove.Snapshot, e
 	})
 	return l.Snapshot, err
 }
+
+// Fill reads the device anew, and those parts of it.
+func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
+	return undisturbed(func() error {
+		l, err := ns.again(*dev)
+		if err != nil {
+			return err
+		}
+		if err := ns.fill(&l, *dev, parts); err != nil {
+			return ns.notGone(l, err)
+		}
+		*dev = l.Snapshot
+		return nil
+	})
+}
+
+// again reads a device that was read before, which may have no identity (ByIndex).
+func (ns *Namespace) again(dev netmove.Snapshot) (link, error) {
+	if dev.Identity.Inode == 0 {
+		return ns.linkByIndex(dev.Identity.Index)
+	}
+	return ns.locate(dev.Identity, dev.Identity.Index)
+}
+
+// fill adds those parts to what netlink has told of the device, and the others as they were
+// read before.
+func (ns *Namespace) fill(l *link, before netmove.Snapshot, parts netmove.Parts) (err error) {
+	l.Addresses, l.TakenAt, l.Entries, l.Sysctls = before.Addresses, before.TakenAt, before.Entries, before.Sysctls
+	l.Uppers, l.Programs, l.Parts = before.Uppers, before.Programs, l.Parts|before.Parts|parts
+	index := l.Identity.Index
+	if err := ns.identifyMaster(l); err != nil {
+		return err
+	}
+	if parts.Has(netmove.PartAddresses) {
+		if l.Addresses, err = ns.Addresses(index); err != nil {
+			return err
+		}
+		l.TakenAt = ns.kernel.Now()
+	}
+	if parts.Has(netmove.PartEntries) {
+		if l.Entries, err = ns.entries(l); err != nil {
+			return err
+		}
+	}
+	if parts.Has(netmove.PartOptions) {
+		if err := ns.addOptions(l); err != nil {
+			return err
+		}
+	} else {
+		l.Options = append(l.Options, otherOptions(before)...)
+	}
+	if parts.Has(netmove.PartSysctls) {
+		l.Sysctls, err = ns.sysctls(*l)
+	}
+	return err
+}
+
+// otherOptions are those of the options that RTM_GETLINK does not tell.
+func otherOptions(dev netmove.Snapshot) []netmove.Option {
+	return slices.DeleteFunc(slices.Clone(dev.Options), func(o netmove.Option) bool {
+		_, other := sourceOf(o.Name)
+		return !other
+	})
+}
+
+// addOptions reads the options that RTM_GETLINK does not tell. Some drivers do not tell theirs
+// of a device that is down (ENODEV of phy_ethtool_get_link_ksettings, EINVAL, ENETDOWN), as one
+// is that has come home: what they do not tell is put back.
+func (ns *Namespace) addOptions(l *link) (err error) {
+	l.Options, err = ns.moreOptions(l.Snapshot)
+	if !l.Flags.Up {
+		return nil
+	}
+	return err
+}
+
+// identifyMaster fills in what the device's master is.
+func (ns *Namespace) identifyMaster(l *link) error {
+	if l.Master.Index == 0 {
+		return nil
+	}
+	id, err := ns.identityOf(l.Master.Index)
+	if errors.Is(err, netmove.ErrNotFound) {
+		return errRaced
+	}
+	if err != nil {
+		return fmt.Errorf("master of %q: %w", l.Name, err)
+	}
+	l.Master = id
+	return nil
+}
+
+// notGone strips ErrNotFound from an error about a part of a device that is still there:
+// drivers answer ENODEV about settings in a reset, and a device that counts as gone is given
+// up.
+func (ns *Namespace) notGone(l link, err error) error {
+	if !errors.Is(err, netmove.ErrNotFound) {
+		return err
+	}
+	if _, lerr := ns.again(l.Snapshot); lerr != nil {
+		return lerr
+	}
+	return fmt.Errorf("device %q: %v", l.Name, err) //nolint:errorlint // its meaning is what must not be told
+}
+
+// errRaced means that a device was renamed, or went away, while it was read.
+var errRaced = errors.New("the device changed while it was read")
 
 // undisturbed repeats a look that met a race.
 func undisturbed(look func() error) (err error) {
@@ -280,22 +275,6 @@ func (ns *Namespace) identifyIn(l *link) (_ *os.File, err error) {
 	l.Identity.Driver = driver(dir)
 	l.Identity.Netns = ns.cookie
 	return dir, nil
-}
-
-// LinkAt reads the device with that ifindex.
-func (ns *Namespace) LinkAt(index int) (netmove.Snapshot, error) {
-	l, err := ns.linkByIndex(index)
-	return l.Snapshot, err
-}
-
-// Link reads the device that has name as its name or as an altname, without
-// addresses and role.
-func (ns *Namespace) Link(name string) (netmove.Snapshot, error) {
-	l, err := ns.linkByName(name)
-	if err == nil {
-		err = ns.identify(&l)
-	}
-	return l.Snapshot, err
 }
 
 // NameTaken reports whether a device has name as its name or altname.

@@ -52,7 +52,7 @@ func TestRole(t *testing.T) {
 			for _, cmd := range append([]string{"link add eth1 type veth peer name p1", "link add eth2 type veth peer name p2", "link set eth1 up", "link set eth2 up", "link set p1 up", "link set p2 up"}, tc.setup...) {
 				host.IP(t, cmd)
 			}
-			s, err := open(t, host).Snapshot("eth1")
+			s, err := netmove.Read(open(t, host), "eth1")
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -78,7 +78,7 @@ func TestRoleOfKinds(t *testing.T) {
 		"mac1":  {},
 		"ifb7":  {},
 	} {
-		s, err := ns.Snapshot(name)
+		s, err := netmove.Read(ns, name)
 		if err != nil || s.Role != want {
 			t.Errorf("%s: role is %+v, %v, want %+v", name, s.Role, err, want)
 		}
@@ -107,7 +107,7 @@ func TestLoss(t *testing.T) {
 			if cmd != "" {
 				tc(t, host, cmd)
 			}
-			s, err := open(t, host).Snapshot("eth1")
+			s, err := netmove.Read(open(t, host), "eth1")
 			if err != nil || !slices.Equal(s.Loss, want) {
 				t.Errorf("loss is %v, %v, want %v", s.Loss, err, want)
 			}
@@ -124,7 +124,7 @@ func TestLossOfUppers(t *testing.T) {
 	n.host.IP(t, "link add link eth1 name mac1 type macvlan")
 	want := func(loss ...netmove.Loss) {
 		t.Helper()
-		s, err := n.hostNS.Snapshot("eth1")
+		s, err := netmove.Read(n.hostNS, "eth1")
 		if err != nil || !slices.Equal(s.Loss, loss) {
 			t.Errorf("loss is %v, %v, want %v", s.Loss, err, loss)
 		}
@@ -171,22 +171,22 @@ func TestIdentity(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
 	n.veth(t, "eth1")
-	first, err := n.hostNS.Snapshot("eth1")
+	first, err := netmove.Read(n.hostNS, "eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
 	n.host.IP(t, "link", "set", "eth1", "netns", n.pod.Path(), "name", "x")
 	n.pod.IP(t, "link set x name y")
-	moved, err := n.podNS.Locate(first.Identity, 0)
+	moved, err := n.podNS.Find(first.Identity, 0)
 	if err != nil || moved.Name != "y" {
 		t.Errorf("found %+v, %v", moved, err)
 	}
 	n.pod.IP(t, "link del y")
 	n.veth(t, "eth1")
-	if _, err := n.hostNS.Locate(first.Identity, first.Identity.Index); !errors.Is(err, netmove.ErrNotFound) {
+	if _, err := n.hostNS.Find(first.Identity, first.Identity.Index); !errors.Is(err, netmove.ErrNotFound) {
 		t.Errorf("another device is taken for the first: %v", err)
 	}
-	if _, err := n.podNS.Locate(first.Identity, 0); !errors.Is(err, netmove.ErrNotFound) {
+	if _, err := n.podNS.Find(first.Identity, 0); !errors.Is(err, netmove.ErrNotFound) {
 		t.Errorf("a deleted device is found: %v", err)
 	}
 }

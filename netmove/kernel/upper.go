@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"fmt"
 	"os"
 
 	"github.com/vishvananda/netlink/nl"
@@ -41,7 +40,7 @@ func (ns *Namespace) uppersOf(l link, dir *os.File) ([]netmove.Snapshot, error) 
 	}
 	var list []netmove.Snapshot
 	for _, name := range names {
-		upper, err := ns.Link(name)
+		upper, err := ns.ByName(name)
 		if errors.Is(err, netmove.ErrNotFound) {
 			continue
 		}
@@ -53,35 +52,6 @@ func (ns *Namespace) uppersOf(l link, dir *os.File) ([]netmove.Snapshot, error) 
 		}
 	}
 	return list, nil
-}
-
-// uppersWithState reads the devices that are built on one, and on those, with
-// what they lose when that goes down.
-func (ns *Namespace) uppersWithState(l link, dir *os.File) ([]netmove.Snapshot, error) {
-	list, err := ns.uppersOf(l, dir)
-	if err != nil {
-		return nil, err
-	}
-	for i, u := range list {
-		if list[i], err = ns.upperWithState(u); err != nil {
-			return nil, fmt.Errorf("%q, which is built on it: %w", u.Name, err)
-		}
-	}
-	return list, nil
-}
-
-func (ns *Namespace) upperWithState(u netmove.Snapshot) (netmove.Snapshot, error) {
-	l := link{Snapshot: u}
-	dir, err := ns.identifyIn(&l)
-	if err != nil {
-		return u, err
-	}
-	defer dir.Close()
-	if u, err = ns.withTables(&l); err != nil {
-		return u, err
-	}
-	u.Uppers, err = ns.uppersWithState(l, dir)
-	return u, err
 }
 
 // Delete deletes a device.

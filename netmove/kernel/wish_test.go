@@ -143,7 +143,7 @@ func (n *node) onThisKernel(t *testing.T, r netmove.Request) netmove.Request {
 
 func checkSizes(t *testing.T, pod *kernel.Namespace, r netmove.Request) {
 	t.Helper()
-	dev, err := pod.Link("net1")
+	dev, err := pod.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -198,7 +198,7 @@ func TestWishTraffic(t *testing.T) {
 
 func podMAC(t *testing.T, n *node) string {
 	t.Helper()
-	dev, err := n.podNS.Link("eth1")
+	dev, err := n.podNS.ByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -312,7 +312,7 @@ func TestDetachBPF(t *testing.T) {
 			n.veth(t, "eth1")
 			tc.put(t, n.host, "eth1")
 			ids := func() (list []string) {
-				dev, err := n.hostNS.Snapshot("eth1")
+				dev, err := netmove.Read(n.hostNS, "eth1")
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -327,7 +327,7 @@ func TestDetachBPF(t *testing.T) {
 			}
 			for range 2 { // the second time they are held by nobody's link
 				plan := n.attach(t, netmove.Request{Device: "eth1", DetachBPF: true})
-				dev, err := n.podNS.Snapshot("eth1")
+				dev, err := netmove.Read(n.podNS, "eth1")
 				if err != nil || len(dev.Programs) > 0 {
 					t.Errorf("in the pod: %v, %v", dev.Programs, err)
 				}

@@ -29,18 +29,24 @@ var _ netmove.Namespace = (*Namespace)(nil)
 
 // Add makes a device. Index and inode are the namespace's next ones.
 func (ns *Namespace) Add(d netmove.Snapshot) netmove.Snapshot {
+	return ns.AddDevice(netmove.Device{Snapshot: d})
+}
+
+// AddDevice makes a device about which there are facts.
+func (ns *Namespace) AddDevice(d netmove.Device) netmove.Snapshot {
 	ns.world.mu.Lock()
 	defer ns.world.mu.Unlock()
 	return ns.add(d)
 }
 
-func (ns *Namespace) add(d netmove.Snapshot) netmove.Snapshot {
+func (ns *Namespace) add(d netmove.Device) netmove.Snapshot {
 	ns.world.inodes++
 	d.Identity.Inode = ns.world.inodes
 	d.Identity.Netns = ns.cookie
 	d.Identity.Index = ns.freeIndex()
-	ns.devices[d.Identity.Index] = &d
-	return d
+	ns.devices[d.Identity.Index] = &d.Snapshot
+	ns.world.facts[d.Identity.Inode] = d.Facts
+	return d.Snapshot
 }
 
 // Remove deletes a device, as its driver or "ip link del" does.
@@ -110,67 +116,102 @@ func (ns *Namespace) Close() error {
 	return nil
 }
 
-// Snapshot reads a device by name.
-func (ns *Namespace) Snapshot(name string) (s netmove.Snapshot, err error) {
+// link is the device as it is read before Fill.
+func (ns *Namespace) link(d *netmove.Snapshot) netmove.Snapshot {
+	c := ns.copyOf(d)
+	c.Parts = netmove.PartLink
+	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.TakenAt = nil, nil, nil, nil, 0
+	return c
+}
+
+// ByName reads a device by name.
+func (ns *Namespace) ByName(name string) (s netmove.Snapshot, err error) {
 	err = ns.world.do(func() error {
 		d := ns.named(name)
 		if d == nil {
 			return fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
 		}
-		s = ns.copyOf(d)
-		s.Uppers = ns.snapshotsOn(d)
+		s = ns.link(d)
 		return nil
 	})
 	return s, err
 }
 
-// Link reads a device by name.
-func (ns *Namespace) Link(name string) (netmove.Snapshot, error) {
-	s, err := ns.Snapshot(name)
-	s.Uppers = nil
-	return s, err
-}
-
-// Locate reads a device by identity.
-func (ns *Namespace) Locate(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
-	err = ns.world.do(func() error {
-		for _, d := range ns.devices {
-			if d.Identity.Same(id) {
-				s = ns.copyOf(d)
-				return nil
-			}
-		}
-		return netmove.ErrNotFound
+// ByIndex reads a device by index.
+func (ns *Namespace) ByIndex(index int) (s netmove.Snapshot, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) {
+		s = ns.link(d)
+		s.Identity.Inode = 0
 	})
 	return s, err
 }
 
-// Addresses reads the addresses of a device.
-func (ns *Namespace) Addresses(index int) (list []netmove.Address, err error) {
-	err = ns.change(index, func(d *netmove.Snapshot) error {
-		list = slices.Clone(d.Addresses)
+// Find reads a device by identity.
+func (ns *Namespace) Find(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		d := ns.identified(id)
+		if d == nil {
+			return netmove.ErrNotFound
+		}
+		s = ns.link(d)
+		return nil
+	})
+	return s, err
+}
+
+func (ns *Namespace) identified(id netmove.Identity) *netmove.Snapshot {
+	for _, d := range ns.devices {
+		if d.Identity.Same(id) {
+			return d
+		}
+	}
+	return nil
+}
+
+// List reads every device.
+func (ns *Namespace) List() (list []netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			list = append(list, ns.link(ns.devices[index]))
+		}
 		return nil
 	})
 	return list, err
 }
 
-// LookAgain is Look, but for sysctls.
-func (ns *Namespace) LookAgain(dev netmove.Snapshot) (netmove.Snapshot, error) {
-	now, err := ns.Locate(dev.Identity, dev.Identity.Index)
-	now.Sysctls = dev.Sysctls
-	return now, err
+// Fill reads parts of a device.
+func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
+	return ns.world.do(func() error {
+		d := ns.devices[dev.Identity.Index]
+		if dev.Identity.Inode != 0 {
+			d = ns.identified(dev.Identity)
+		}
+		if d == nil {
+			return netmove.ErrNotFound
+		}
+		now := ns.link(d)
+		now.Parts = dev.Parts | parts
+		now.Addresses, now.TakenAt, now.Entries, now.Sysctls = dev.Addresses, dev.TakenAt, dev.Entries, dev.Sysctls
+		now.Uppers, now.Programs = dev.Uppers, dev.Programs
+		all := ns.copyOf(d)
+		if parts.Has(netmove.PartAddresses) {
+			now.Addresses, now.TakenAt = all.Addresses, all.TakenAt
+		}
+		if parts.Has(netmove.PartEntries) {
+			now.Entries = all.Entries
+		}
+		if parts.Has(netmove.PartSysctls) {
+			now.Sysctls = all.Sysctls
+		}
+		*dev = now
+		return nil
+	})
 }
 
-// Look is Locate, which tells all of a device.
-func (ns *Namespace) Look(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	return ns.Locate(id, index)
-}
-
-// LookArrived is Locate, which tells what a move has left.
-func (ns *Namespace) LookArrived(id netmove.Identity, index int) (netmove.Snapshot, error) {
-	s, err := ns.Locate(id, index)
-	s.Addresses, s.Entries = nil, nil
-	return s, err
+// Facts tells what was said of the device when it was made.
+func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
+	err = ns.set(dev.Identity.Index, func(d *netmove.Snapshot) { f = ns.world.facts[d.Identity.Inode] })
+	return f, err
 }
 
 // NameTaken looks among names and altnames.

@@ -14,7 +14,7 @@ import (
 func (ns *Namespace) AddUpper(on *Namespace, index int, d netmove.Snapshot) netmove.Snapshot {
 	ns.world.mu.Lock()
 	defer ns.world.mu.Unlock()
-	d = ns.add(d)
+	d = ns.add(netmove.Device{Snapshot: d})
 	ns.world.below[d.Identity.Inode] = on.devices[index].Identity.Inode
 	return d
 }
@@ -60,21 +60,11 @@ func (ns *Namespace) locked(f func()) {
 func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
 	err = ns.change(index, func(d *netmove.Snapshot) error {
 		for _, u := range ns.on(d.Identity.Inode) {
-			list = append(list, ns.copyOf(u))
+			list = append(list, ns.link(u))
 		}
 		return nil
 	})
 	return list, err
-}
-
-// snapshotsOn are the devices of the namespace that are built on the device.
-func (ns *Namespace) snapshotsOn(d *netmove.Snapshot) (list []netmove.Snapshot) {
-	for _, u := range ns.on(d.Identity.Inode) {
-		s := ns.copyOf(u)
-		s.Uppers = ns.snapshotsOn(u)
-		list = append(list, s)
-	}
-	return list
 }
 
 // on is what of all devices is built on the device.

@@ -39,7 +39,8 @@ type World struct {
 	held       map[uint64]bool   // inodes of devices whose programs cannot be detached
 	below      map[uint64]uint64 // by inode of a device, that of the one it is built on
 	inodes     uint64
-	watches    map[uint64][]func() // of the process in the namespace with that inode
+	facts      map[uint64]netmove.Facts // by inode of a device
+	watches    map[uint64][]func()      // of the process in the namespace with that inode
 	now        time.Duration
 	stubborn   bool
 	holders    int // of programs
@@ -59,10 +60,8 @@ type World struct {
 
 // New makes a world with no namespaces.
 func New() *World {
-	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, inodes: 1000, watches: map[uint64][]func(){}}
+	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, facts: map[uint64]netmove.Facts{}, inodes: 1000, watches: map[uint64][]func(){}}
 }
-
-var _ netmove.Kernel = (*World)(nil)
 
 // Fail makes the nth request from now fail, 1 being the next one.
 func (w *World) Fail(n int, when When) {
@@ -214,7 +213,10 @@ func (w *World) newNamespace() *Namespace {
 	w.cookies++
 	ns := &Namespace{world: w, cookie: w.cookies, devices: map[int]*netmove.Snapshot{}}
 	w.all = append(w.all, ns)
-	ns.add(netmove.Snapshot{Name: "lo", MTU: 65536, Role: netmove.Role{Loopback: true, Immovable: true}})
+	ns.add(netmove.Device{
+		Snapshot: netmove.Snapshot{Name: "lo", MTU: 65536},
+		Facts:    netmove.Facts{Role: netmove.Role{Loopback: true, Immovable: true}},
+	})
 	return ns
 }
 

@@ -74,7 +74,7 @@ func TestGateGoesByTheJournal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -118,7 +118,7 @@ func (t *Table) openPod(s Sandbox) (netmove.Namespace, error) {
 	if s.NetnsPath == "" { // containerd names none for a pod of the host's
 		return nil, ErrHostNetwork
 	}
-	netns, err := t.mover.Kernel.OpenNamespace(s.NetnsPath)
+	netns, err := t.kernel.OpenNamespace(s.NetnsPath)
 	if err != nil {
 		return nil, err
 	}

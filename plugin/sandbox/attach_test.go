@@ -119,7 +119,7 @@ func TestUndoFailsToo(t *testing.T) {
 		n.Fail(step, netmovetest.Before)
 		n.Interrupt(step, func() {
 			if taken = deviceText(hostOnly(n.World.String()), "eth1") == ""; taken {
-				n.host.Add(other("eth1"))
+				n.host.AddDevice(other("eth1"))
 			}
 		})
 		err := n.run(t.Context(), pod)
@@ -252,13 +252,13 @@ func TestAttachedInTheLog(t *testing.T) {
 func TestMoveIsRefused(t *testing.T) {
 	n := newNode(t, allowAll)
 	n.AddNamespace("lab").Add(netmove.Snapshot{Name: "taken"})
-	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Loss: []netmove.Loss{{}}})
-	n.host.Add(netmove.Snapshot{Name: "eth6", MTU: 1500, Role: netmove.Role{Immovable: true}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth5", MTU: 1500}, Facts: netmove.Facts{Loss: []netmove.Loss{{}}}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth6", MTU: 1500}, Facts: netmove.Facts{Role: netmove.Role{Immovable: true}}})
 	c, err := config.Parse([]byte(allowAll + "protect: [eth5x]\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	n.host.Add(netmove.Snapshot{Name: "eth5x", MTU: 1500, Loss: []netmove.Loss{{}}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth5x", MTU: 1500}, Facts: netmove.Facts{Loss: []netmove.Loss{{}}}})
 	n.SetConfig(c)
 	before, written := n.World.String(), n.journal.Homecomings()
 	for _, tc := range []struct {
@@ -330,7 +330,7 @@ func TestChosenDeviceIsExchanged(t *testing.T) {
 	n := newNode(t, pools)
 	n.moreDevices()
 	n.Interrupt(2, func() {}) // counts from here
-	list, err := n.host.Links()
+	list, err := n.host.List()
 	if err != nil || len(list) == 0 {
 		t.Fatal(err)
 	}
@@ -381,12 +381,14 @@ func TestDecideFails(t *testing.T) {
 // What of a device only some requests need is read for these.
 func TestFeaturesAreRead(t *testing.T) {
 	n := newNode(t, strings.Replace(allowAll, "namespaces:", "settings: [ethtool]\n  namespaces:", 1))
-	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Features: map[string]netmove.Feature{"rx-gro": {On: true}}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth5", MTU: 1500}, Facts: netmove.Facts{
+		Features: map[string]netmove.Feature{"rx-gro": {On: true}},
+	}})
 	pod := n.pod("a", "- {name: eth5, ethtool: {features: {rx-gro: false}}}")
 	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	if dev, err := n.namespaceOf(t, pod).Link("eth5"); err != nil || dev.Features["rx-gro"].On {
+	if dev, err := netmove.Read(n.namespaceOf(t, pod), "eth5"); err != nil || dev.Features["rx-gro"].On {
 		t.Errorf("in the pod it is %+v, %v", dev, err)
 	}
 	if err := n.run(t.Context(), n.pod("b", "- {name: eth1, ethtool: {features: {rx-gro: false}}}")); err == nil {

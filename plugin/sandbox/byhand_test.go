@@ -27,7 +27,7 @@ func (n *node) stateOf(t *testing.T, device string) (State, string) {
 // could be removed later, until an operator has it returned.
 func TestQuarantine(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func TestQuarantine(t *testing.T) {
 		if state, problem := n.stateOf(t, "eth1"); state != StateQuarantined || !strings.Contains(problem, netmove.ErrTainted.Error()) {
 			t.Errorf("%s: eth1 is %s: %s", when, state, problem)
 		}
-		if home, err := n.host.Snapshot("eth1"); err != nil || home.Flags.Up {
+		if home, err := n.host.ByName("eth1"); err != nil || home.Flags.Up {
 			t.Errorf("%s: the host has %+v, %v", when, home, err)
 		}
 		if n.seen.of("quarantined") == 0 {
@@ -148,7 +148,7 @@ func TestReturnFromRunningPod(t *testing.T) {
 // record.
 func TestReturnOfTheLost(t *testing.T) {
 	n, _, pod, ns := holding(t)
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +180,7 @@ func TestLooksThatChangeNothing(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"eth1", "eth2", "eth3"} {
-		n.host.Add(other(name))
+		n.host.AddDevice(other(name))
 	}
 	n.End(pod.ID)
 	n.sweep()
@@ -263,7 +263,7 @@ func TestManualReturnThatIsNotDone(t *testing.T) {
 		}
 		met := n.Calls() >= step
 		n.Fail(0, netmovetest.Never)
-		if _, err := n.host.Link("eth1"); err == nil && len(r.Problems) > 0 {
+		if _, err := n.host.ByName("eth1"); err == nil && len(r.Problems) > 0 {
 			break // home, and something could not be put back
 		}
 		if !met {

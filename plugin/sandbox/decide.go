@@ -29,7 +29,7 @@ func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod conf
 	}
 	s := &selection{
 		mover: m, journal: j, config: c, pod: pod,
-		requests: slices.Clone(requests), devices: make([]netmove.Snapshot, len(requests)),
+		requests: slices.Clone(requests), devices: make([]netmove.Device, len(requests)),
 	}
 	d := &Decision{Grants: make([]config.Grant, len(requests))}
 	errs := make([]error, len(requests))
@@ -69,8 +69,8 @@ type selection struct {
 	config  *config.NodeConfig
 	pod     config.Pod
 
-	requests []netmove.Request  // with Device filled in where one has been chosen
-	devices  []netmove.Snapshot // of the requests; zero where none has been chosen
+	requests []netmove.Request // with Device filled in where one has been chosen
+	devices  []netmove.Device  // of the requests; zero where none has been chosen
 }
 
 // choose finds the device of a request, and the rule that allows it.
@@ -88,7 +88,7 @@ func (s *selection) choose(i int) (config.Grant, error) {
 // gone to another one since it was chosen, which is then not meant.
 func (s *selection) take(i int, r netmove.Request, meant func(netmove.Snapshot) bool) (config.Grant, error) {
 	dev, err := s.read(r)
-	if err == nil && !meant(dev) {
+	if err == nil && !meant(dev.Snapshot) {
 		err = fmt.Errorf("device %q, which was chosen for the pod, %w any more", r.Device, netmove.ErrNotFound)
 	}
 	if err != nil {
@@ -147,7 +147,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 		}
 	}
 	if held, holder, ok := s.held(pool.Has); ok {
-		if _, err := s.config.AllowDevice(s.pod, r, held); err == nil || refusal == nil {
+		if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err == nil || refusal == nil {
 			return config.Grant{}, &poolInUseError{r.Pool, s.inUse(r, held, holder)}
 		}
 	}
@@ -172,12 +172,12 @@ func (e *poolInUseError) Unwrap() error { return e.err }
 // free are the devices of the host that are meant, and that neither another pod has nor
 // this one by another request.
 func (s *selection) free(meant func(netmove.Snapshot) bool) ([]netmove.Snapshot, error) {
-	links, err := s.mover.Host.Links()
+	links, err := s.mover.Host.List()
 	if err != nil {
 		return nil, err
 	}
 	return slices.DeleteFunc(links, func(dev netmove.Snapshot) bool {
-		same := func(chosen netmove.Snapshot) bool { return chosen.Identity.Same(dev.Identity) }
+		same := func(chosen netmove.Device) bool { return chosen.Identity.Same(dev.Identity) }
 		return !meant(dev) || slices.ContainsFunc(s.devices, same) || s.journal != nil && s.journal.Holds(dev.Identity)
 	}), nil
 }
@@ -204,18 +204,18 @@ func nameList(devices []netmove.Snapshot) string {
 }
 
 // read reads the device of a request, with what only some requests need of it.
-func (s *selection) read(r netmove.Request) (netmove.Snapshot, error) {
-	dev, err := s.snapshot(r)
+func (s *selection) read(r netmove.Request) (netmove.Device, error) {
+	dev, err := s.device(r)
 	if err == nil && len(r.Features) > 0 {
 		dev.Features, err = s.mover.Host.Features(dev.Identity.Index)
 	}
 	return dev, err
 }
 
-// snapshot reads the device. One that is not there may be in a pod: whose, is
+// device reads the device. One that is not there may be in a pod: whose, is
 // told to those who might have it.
-func (s *selection) snapshot(r netmove.Request) (netmove.Snapshot, error) {
-	dev, err := s.mover.Host.Snapshot(r.Device)
+func (s *selection) device(r netmove.Request) (netmove.Device, error) {
+	dev, err := netmove.Read(s.mover.Host, r.Device)
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return dev, err
 	}
@@ -230,7 +230,7 @@ func (s *selection) snapshot(r netmove.Request) (netmove.Snapshot, error) {
 // inUse is the refusal of a device that somebody has, to a pod that may have it.
 func (s *selection) inUse(r netmove.Request, held netmove.Snapshot, holder *journal.Record) error {
 	r.Device = cmp.Or(r.Device, held.Name)
-	if _, err := s.config.AllowDevice(s.pod, r, held); err != nil {
+	if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err != nil {
 		return err
 	}
 	return holder.InUse(r.Device, held.Identity)

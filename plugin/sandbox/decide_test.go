@@ -136,7 +136,7 @@ func TestPoolRace(t *testing.T) {
 // A program of the host's that nobody else may hold is held while a pod does without it.
 func TestDetachedProgramsAreHeld(t *testing.T) {
 	n := newNode(t, strings.Replace(allowAll, "namespaces:", "settings: [detachBPF]\n  namespaces:", 1))
-	dev, err := n.host.Snapshot("eth1")
+	dev, err := n.host.ByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -47,7 +47,7 @@ func (t *Table) forgetAltered() {
 	for _, device := range t.altered.keys() {
 		var id netmove.Identity
 		t.altered.look(device, func(one *Altered) { id = one.identity })
-		if _, err := t.mover.Host.Locate(id, id.Index); errors.Is(err, netmove.ErrNotFound) {
+		if _, err := t.mover.Host.Find(id, id.Index); errors.Is(err, netmove.ErrNotFound) {
 			t.altered.drop(device)
 		}
 	}

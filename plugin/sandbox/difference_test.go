@@ -71,7 +71,7 @@ func TestSettingsPutBackLater(t *testing.T) {
 // What goes along into the pod without having been asked for may stay behind.
 func TestNotAsMeantInThePod(t *testing.T) {
 	n := newNode(t, allowAll)
-	dev, err := n.host.Snapshot("eth1")
+	dev, err := n.host.ByName("eth1")
 	if err != nil {
 		t.Fatal(err)
 	}

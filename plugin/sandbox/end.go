@@ -37,7 +37,7 @@ type place struct {
 // a list that lags, a second runtime. None counts without the proof that no process is
 // left in the namespace.
 type ends struct {
-	kernel netmove.Kernel
+	kernel Kernel
 	log    *slog.Logger
 
 	// visible is set when the processes of pods are known to be visible. In another pid
@@ -46,7 +46,7 @@ type ends struct {
 	warnOnce sync.Once
 }
 
-func newEnds(kernel netmove.Kernel, log *slog.Logger) *ends {
+func newEnds(kernel Kernel, log *slog.Logger) *ends {
 	return &ends{kernel: kernel, log: log}
 }
 

@@ -124,7 +124,7 @@ func TestSignsOfAnEnd(t *testing.T) {
 				if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {
 					t.Errorf("the host differs (-want +got):\n%s", diff)
 				}
-			} else if _, err := ns.Snapshot("net1"); err != nil {
+			} else if _, err := ns.ByName("net1"); err != nil {
 				t.Errorf("the pod was robbed: %v", err)
 			}
 		})
@@ -140,7 +140,7 @@ func TestBlindPlugin(t *testing.T) {
 	for range 4 {
 		n.sweep()
 	}
-	if _, err := ns.Snapshot("net1"); err != nil {
+	if _, err := ns.ByName("net1"); err != nil {
 		t.Errorf("the pod was robbed: %v", err)
 	}
 	next := n.pod("b", "- name: eth1")
@@ -297,7 +297,7 @@ func TestHardwareStraysHome(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -311,7 +311,7 @@ func TestHardwareStraysHome(t *testing.T) {
 		t.Errorf("error is %v", err)
 	}
 	n.sweep()
-	if got, err := n.host.Snapshot("eth1"); err != nil || !got.Flags.Up {
+	if got, err := n.host.ByName("eth1"); err != nil || !got.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", got, err)
 	}
 	if r, _ := n.journal.Get(pod.ID); r.State != journal.Attached || len(r.Devices) != 1 || r.Devices[0].Before.Name != "eth2" {

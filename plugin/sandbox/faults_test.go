@@ -37,7 +37,7 @@ func (n *node) hasAll(t *testing.T, p *testPod) {
 	t.Helper()
 	ns := n.namespaceOf(t, p)
 	for _, name := range []string{"net1", "net2"} {
-		if dev, err := ns.Link(name); err != nil || !dev.Flags.Up || name == "net1" && dev.MTU != 9000 {
+		if dev, err := ns.ByName(name); err != nil || !dev.Flags.Up || name == "net1" && dev.MTU != 9000 {
 			t.Errorf("%s in the pod: %+v, %v", name, dev, err)
 		}
 	}

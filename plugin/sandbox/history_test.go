@@ -184,7 +184,7 @@ func (h *history) tamper(t *testing.T) {
 	pod := h.pods[h.rand.IntN(len(h.pods))]
 	ns := h.namespace(t, pod)
 	for _, name := range []string{"net1", "net2", "net3", "eth1", "eth2", "eth3"} {
-		dev, err := ns.Snapshot(name)
+		dev, err := ns.ByName(name)
 		if err != nil {
 			continue
 		}
@@ -248,7 +248,7 @@ func (h *history) takeName() {
 	if taken, err := h.host.NameTaken(name); err == nil && !taken {
 		h.note("the host takes %s", name)
 		// A device that no pod can have, so that it stays.
-		h.host.Add(netmove.Snapshot{Name: name, Role: netmove.Role{DefaultRoute: name}})
+		h.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: name}}})
 		h.took = append(h.took, name)
 	}
 }

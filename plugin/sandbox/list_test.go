@@ -93,7 +93,7 @@ func TestListWhileAPodIsAtWork(t *testing.T) {
 	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	taken := n.host.Add(other("eth1"))
+	taken := n.host.AddDevice(other("eth1"))
 	if r, err := n.ReturnByHand(Selection{Sandbox: pod.ID}); err != nil || len(r.Problems) != 1 { // it waits for the name
 		t.Fatal(r, err)
 	}
@@ -192,7 +192,7 @@ func TestNothingGrows(t *testing.T) {
 			_ = n.create(t, pod)
 		case kind == 1: // comes home under another name first
 			_ = n.run(t.Context(), pod)
-			taken := n.host.Add(other("eth1"))
+			taken := n.host.AddDevice(other("eth1"))
 			n.End(pod.ID)
 			_ = n.host.Delete(taken.Identity.Index)
 		case kind < 40: // refused, and asked again

@@ -110,7 +110,7 @@ func TestLostHardwareComesHomeWhileThePodRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.sweep()
-	if dev, err := n.host.Link("eth1"); err != nil || !dev.Flags.Up {
+	if dev, err := n.host.ByName("eth1"); err != nil || !dev.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 	r := n.recordOf(t, pod)
@@ -138,7 +138,7 @@ func TestLookWithoutANamespace(t *testing.T) {
 	}
 	n.RemoveNamespace("pod-a") // its processes are left
 	n.sweeps(looksInVain + 1)
-	if dev, err := n.host.Link("eth1"); err != nil || !dev.Flags.Up {
+	if dev, err := n.host.ByName("eth1"); err != nil || !dev.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 	if state, _ := n.stateOf(t, "eth2"); state != StateLost {
@@ -152,7 +152,7 @@ func TestLookWithoutANamespace(t *testing.T) {
 // The record has changed since the sweep began: nothing is looked for, and nothing pinned.
 func TestTendOfWhatHasChanged(t *testing.T) {
 	n, _, pod, _ := holding(t)
-	n.host.Add(other("eth1"))
+	n.host.AddDevice(other("eth1"))
 	n.End(pod.ID) // it waits for its name
 	n.Fail(0, netmovetest.Never)
 	if begun, home := n.tendLocked(pod.ID); len(begun) > 0 || len(home) > 0 || n.Calls() > 0 {
@@ -340,7 +340,7 @@ func TestMissedByHand(t *testing.T) {
 	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
 		t.Fatal(err)
 	}
-	n.host.Add(other("eth1"))
+	n.host.AddDevice(other("eth1"))
 	if r, err := n.ReturnByHand(Selection{All: true}); err != nil || len(r.Problems) != 1 {
 		t.Errorf("returned %+v, %v", r, err)
 	}
@@ -370,7 +370,7 @@ func TestMissedByHand(t *testing.T) {
 func TestProblemsByHandAreLines(t *testing.T) {
 	n, _, _, ns := holding(t)
 	n.burden(t, ns, "net1")
-	n.host.Add(other("eth1"))
+	n.host.AddDevice(other("eth1"))
 	r, err := n.ReturnByHand(Selection{All: true})
 	if err != nil || len(r.Problems) != 1 || strings.Contains(r.Problems[0], "\n") {
 		t.Errorf("returned %+v, %v", r, err)

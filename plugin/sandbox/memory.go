@@ -132,7 +132,7 @@ func (t *Table) placeOfMemory(sandbox string) (p place, ok bool) {
 	if !ok || p.inode != 0 {
 		return p, ok
 	}
-	inode, err := t.mover.Kernel.InodeAt(p.path)
+	inode, err := t.kernel.InodeAt(p.path)
 	if err == nil {
 		p.inode = inode
 		t.memories.look(sandbox, func(one *memory) { one.inode = inode })

@@ -35,7 +35,7 @@ func (t *Table) Move(ctx context.Context, m Move, path string) (moved string, er
 	if err != nil {
 		return "", err
 	}
-	dev, err := t.mover.Host.Snapshot(m.Device)
+	dev, err := t.mover.Host.ByName(m.Device)
 	if err != nil {
 		return "", errors.Join(t.notOnHost(m.Device, err), netns.Close())
 	}
@@ -53,7 +53,7 @@ func (t *Table) Move(ctx context.Context, m Move, path string) (moved string, er
 
 // openTarget opens a namespace for a move by hand.
 func (t *Table) openTarget(path string) (netmove.Namespace, error) {
-	netns, err := t.mover.Kernel.OpenNamespace(path)
+	netns, err := t.kernel.OpenNamespace(path)
 	if err != nil {
 		return nil, err
 	}
@@ -77,7 +77,7 @@ func (t *Table) notOnHost(device string, err error) error {
 // beginMove is begin for a move by hand.
 func (t *Table) beginMove(m Move, netns netmove.Namespace) (*journal.Record, error) {
 	since := t.journal.Homecomings()
-	dev, err := t.mover.Host.Snapshot(m.Device)
+	dev, err := netmove.Read(t.mover.Host, m.Device)
 	if err != nil {
 		return nil, t.notOnHost(m.Device, err)
 	}
@@ -86,7 +86,7 @@ func (t *Table) beginMove(m Move, netns netmove.Namespace) (*journal.Record, err
 			return nil, err
 		}
 	}
-	plan, err := netmove.NewPlan([]netmove.Request{{Device: m.Device, PodName: m.Name}}, []netmove.Snapshot{dev})
+	plan, err := netmove.NewPlan([]netmove.Request{{Device: m.Device, PodName: m.Name}}, []netmove.Device{dev})
 	if err != nil {
 		return nil, err
 	}
@@ -102,7 +102,7 @@ func (t *Table) beginMove(m Move, netns netmove.Namespace) (*journal.Record, err
 }
 
 // allowMove is what the operator has to force.
-func (t *Table) allowMove(dev netmove.Snapshot) error {
+func (t *Table) allowMove(dev netmove.Device) error {
 	err := t.config.Load().AllowMove(dev)
 	if err == nil && len(dev.Loss) > 0 {
 		err = fmt.Errorf("device %q has what would be lost, %s", dev.Name, netmove.Losses(dev.Loss))

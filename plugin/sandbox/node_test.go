@@ -66,7 +66,7 @@ func newNode(t testing.TB, text string) *node {
 			Entries: []netmove.Entry{{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte{1}, Proxy: true}},
 		})
 	}
-	n.host.Add(netmove.Snapshot{Name: "eth9", MTU: 1500, Role: netmove.Role{DefaultRoute: "eth9"}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth9", MTU: 1500}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: "eth9"}}})
 	n.start(t, text)
 	return n
 }
@@ -85,7 +85,7 @@ func (n *node) start(t testing.TB, text string) {
 	n.log = &logged{}
 	log := slog.New(n.log)
 	n.seen = &seen{count: map[string]int{}}
-	n.Table = New(&netmove.Mover{Kernel: n.World, Host: n.host, Log: log}, j, n.state, c, n.seen, log)
+	n.Table = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, j, n.state, c, n.seen, log)
 	n.SeeRuntime(1)
 }
 
@@ -196,7 +196,7 @@ func TestPodLife(t *testing.T) {
 	}
 	ns := n.namespaceOf(t, pod)
 	for _, name := range []string{"net1", "eth2"} {
-		if dev, err := ns.Snapshot(name); err != nil || !dev.Flags.Up {
+		if dev, err := ns.ByName(name); err != nil || !dev.Flags.Up {
 			t.Errorf("%s in the pod: %+v, %v", name, dev, err)
 		}
 	}
@@ -488,7 +488,7 @@ func TestSweepRenames(t *testing.T) {
 		t.Fatalf("record is %+v", r)
 	}
 	name := r.Devices[0].Before.Identity.RecognisableName()
-	if _, err := n.host.Snapshot(name); err != nil {
+	if _, err := n.host.ByName(name); err != nil {
 		t.Fatalf("the device is not home: %v", err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -502,7 +502,7 @@ func TestSweepRenames(t *testing.T) {
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
-	if dev, err := n.host.Snapshot("eth1"); err != nil || dev.MAC == nil {
+	if dev, err := n.host.ByName("eth1"); err != nil || dev.MAC == nil {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 }
@@ -516,7 +516,7 @@ func TestOnReturnDown(t *testing.T) {
 	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	dev, err := n.host.Snapshot("eth1")
+	dev, err := n.host.ByName("eth1")
 	if err != nil || dev.Flags.Up || len(dev.Addresses) > 0 {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
@@ -541,8 +541,8 @@ func (refusal) Late() error    { return nil }
 func (refusal) Succeed() error { return errNobodyWaits }
 
 // other is a device that no pod can have.
-func other(name string) netmove.Snapshot {
-	return netmove.Snapshot{Name: name, Role: netmove.Role{DefaultRoute: name}}
+func other(name string) netmove.Device {
+	return netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: name}}}
 }
 
 // namespaceOf is the namespace of a pod, as who is in it has it.

@@ -18,7 +18,7 @@ import (
 // folder, which outlives the process, or where that cannot be made by an open handle. BPF
 // programs that were taken off a device: by an open descriptor.
 type pins struct {
-	kernel netmove.Kernel
+	kernel Kernel
 	folder string
 	log    *slog.Logger
 
@@ -32,7 +32,7 @@ type held struct {
 	programs []io.Closer
 }
 
-func newPins(kernel netmove.Kernel, state string, log *slog.Logger) *pins {
+func newPins(kernel Kernel, state string, log *slog.Logger) *pins {
 	return &pins{kernel: kernel, folder: filepath.Join(state, "netns"), log: log}
 }
 

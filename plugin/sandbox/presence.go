@@ -48,7 +48,7 @@ func (t *Table) tendLocked(sandbox string) (begun, home []netmove.Identity) {
 
 // lookIsDue reports whether the devices of a sandbox are to be looked for now.
 func (t *Table) lookIsDue(sandbox string) (due bool) {
-	now := t.mover.Kernel.Now()
+	now := t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) {
 		one.missing = false
 		due = isDue(&one.lookedAt, now, lookEvery)
@@ -119,7 +119,7 @@ type search struct {
 // finds reports whether the pod has the device.
 func (s *search) finds(a netmove.Attachment) bool {
 	if s.netns != nil {
-		if _, err := s.netns.Locate(a.Before.Identity, a.PodIndex); err == nil {
+		if _, err := s.netns.Find(a.Before.Identity, a.PodIndex); err == nil {
 			return true
 		}
 	}
@@ -139,9 +139,9 @@ func (s *search) misses(a netmove.Attachment) bool {
 		}
 		return false
 	}
-	_, err := s.netns.Locate(a.Before.Identity, a.PodIndex)
+	_, err := s.netns.Find(a.Before.Identity, a.PodIndex)
 	if errors.Is(err, netmove.ErrNotFound) {
-		_, err = s.mover.Host.Locate(a.Before.Identity, 0)
+		_, err = s.mover.Host.Find(a.Before.Identity, 0)
 		if err == nil {
 			s.home = append(s.home, a.Before.Identity)
 		}
@@ -156,6 +156,6 @@ func (s *search) misses(a netmove.Attachment) bool {
 
 // isHome reports whether the device is on the host, under whatever name it has there.
 func (t *Table) isHome(a netmove.Attachment) bool {
-	_, err := t.mover.Host.Locate(a.Before.Identity, 0)
+	_, err := t.mover.Host.Find(a.Before.Identity, 0)
 	return err == nil
 }

@@ -60,7 +60,7 @@ func TestDeviceVanishesFromRunningPod(t *testing.T) {
 // The pod takes a device to a namespace of its own and back again.
 func TestDeviceIsBackInThePod(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +74,7 @@ func TestDeviceIsBackInThePod(t *testing.T) {
 	if state, _ := n.stateOf(t, "eth1"); state != StateLost {
 		t.Fatalf("eth1 is %s", state)
 	}
-	in, err := nested.Snapshot("x")
+	in, err := nested.ByName("x")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ func TestDeviceIsBackInThePod(t *testing.T) {
 // A device that is lost while the pod runs, and that the pod has again at its end, comes home.
 func TestLostDeviceComesHomeAtTheEnd(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +110,7 @@ func TestLostDeviceComesHomeAtTheEnd(t *testing.T) {
 	for range looksInVain {
 		n.sweep()
 	}
-	in, _ := nested.Snapshot("x")
+	in, _ := nested.ByName("x")
 	if err := nested.Move(in.Identity.Index, ns, "net1", 0); err != nil {
 		t.Fatal(err)
 	}
@@ -152,7 +152,7 @@ func TestDeviceIsMovedHomeByOthers(t *testing.T) {
 	if err := n.create(t, pod); err != nil {
 		t.Fatal(err)
 	}
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -160,7 +160,7 @@ func TestDeviceIsMovedHomeByOthers(t *testing.T) {
 		t.Fatal(err)
 	}
 	n.sweep()
-	if got, err := n.host.Snapshot("eth1"); err != nil || !got.Flags.Up {
+	if got, err := n.host.ByName("eth1"); err != nil || !got.Flags.Up {
 		t.Errorf("the host has %+v, %v", got, err)
 	}
 	if got := n.records(t); len(got) > 0 {
@@ -204,7 +204,7 @@ func lostHardware(t *testing.T) (n *node, pod *testPod, nested *netmovetest.Name
 		t.Fatal(err)
 	}
 	ns := n.namespaceOf(t, pod)
-	dev, err := ns.Snapshot("net1")
+	dev, err := ns.ByName("net1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -241,7 +241,7 @@ func TestLostHardwareIsRemembered(t *testing.T) {
 	if _, ok := n.journal.Get(pod.ID); !ok {
 		t.Fatal("it is forgotten")
 	}
-	in, err := nested.Snapshot("eth7")
+	in, err := nested.ByName("eth7")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,7 +252,7 @@ func TestLostHardwareIsRemembered(t *testing.T) {
 		t.Error("given out under the foreign name")
 	}
 	n.sweep()
-	if dev, err := n.host.Snapshot("eth1"); err != nil || dev.MAC.String() == "06:06:06:06:06:06" {
+	if dev, err := n.host.ByName("eth1"); err != nil || dev.MAC.String() == "06:06:06:06:06:06" {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 	if left := n.records(t); len(left) > 0 {

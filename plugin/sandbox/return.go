@@ -184,6 +184,7 @@ func (r *returning) one(netns netmove.Namespace, a netmove.Attachment) {
 		back.Before = a.Before.LeftDown()
 	}
 	err := r.mover.Return(netns, &back)
+	a.Downed = back.Downed
 	how := outcomeOf(err, back.Guard, func() bool { return r.enough(a) })
 	delete(r.left.Problems, a.Before.Name)
 	if err != nil {

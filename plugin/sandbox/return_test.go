@@ -32,7 +32,7 @@ func (n *node) recordOf(t *testing.T, p *testPod) *journal.Record {
 // index is where a device is in a namespace.
 func index(t *testing.T, ns *netmovetest.Namespace, name string) int {
 	t.Helper()
-	dev, err := ns.Link(name)
+	dev, err := ns.ByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,7 +42,7 @@ func index(t *testing.T, ns *netmovetest.Namespace, name string) int {
 // burden puts a program on a device that cannot be removed until free is called.
 func (n *node) burden(t *testing.T, ns *netmovetest.Namespace, name string) (free func()) {
 	t.Helper()
-	dev, err := ns.Link(name)
+	dev, err := ns.ByName(name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestQuarantineOutlastsTheLost(t *testing.T) {
 	}
 	free()
 	n.sweeps(2)
-	if dev, err := n.host.Link("eth1"); err != nil || !dev.Flags.Up {
+	if dev, err := n.host.ByName("eth1"); err != nil || !dev.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 	if r := n.recordOf(t, pod); r.State != journal.Quarantined || len(r.Quarantined) != 1 || len(r.Lost) != 0 {
@@ -264,7 +264,7 @@ func TestReturnBegunWhileThePodRuns(t *testing.T) {
 	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
 		t.Fatal(err)
 	}
-	n.host.Add(other("eth1"))
+	n.host.AddDevice(other("eth1"))
 	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 || len(r.Devices) != 0 {
 		t.Errorf("returned %+v, %v", r, err)
 	}
@@ -390,11 +390,11 @@ func TestReturnThatLeavesTheDeviceInThePod(t *testing.T) {
 		t.Errorf("returned %+v, %v", r, err)
 	}
 	n.Fail(0, netmovetest.Never)
-	if _, err := n.namespaceOf(t, pod).Link("net1"); err != nil {
+	if _, err := n.namespaceOf(t, pod).ByName("net1"); err != nil {
 		t.Fatalf("not in the pod: %v", err)
 	}
 	n.sweep()
-	if dev, err := n.host.Link("eth1"); err != nil || !dev.Flags.Up {
+	if dev, err := n.host.ByName("eth1"); err != nil || !dev.Flags.Up {
 		t.Errorf("eth1 is %+v, %v", dev, err)
 	}
 	if r := n.recordOf(t, pod); r.State != journal.Attached || len(r.Devices) != 1 {
@@ -408,7 +408,7 @@ func TestReturnThatLeavesTheDeviceInThePod(t *testing.T) {
 // again soon, for ever.
 func TestNoHasteWhileANameIsTaken(t *testing.T) {
 	n, _, pod, ns := holding(t)
-	n.host.Add(other("eth1"))
+	n.host.AddDevice(other("eth1"))
 	ns.Leave()
 	n.sweeps(proofsNeeded)
 	if r := n.recordOf(t, pod); r.State != journal.Returning {

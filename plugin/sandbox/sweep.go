@@ -54,7 +54,7 @@ func (t *Table) Recover() {
 // returns, finds the ends of sandboxes, and looks for the devices of those that run.
 func (t *Table) Sweep(ctx context.Context) {
 	t.Recover()
-	w := newWatch(t.mover.Kernel, t.log)
+	w := newWatch(t.kernel, t.log)
 	defer w.close()
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
@@ -120,7 +120,7 @@ func (t *Table) sweep() (soon bool) {
 
 // tryAgain tries to complete a return, once in tryEvery however often the sweep looks.
 func (t *Table) tryAgain(sandbox string) {
-	due, now := false, t.mover.Kernel.Now()
+	due, now := false, t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) { due = isDue(&one.triedAt, now, tryEvery) })
 	if due {
 		_ = t.returnAll(sandbox, unfinished) // logged, and tried again
@@ -188,7 +188,7 @@ func (t *Table) forgetLost(records []*journal.Record) {
 
 // keptFor is how long this process has kept the record of a sandbox's lost devices.
 func (t *Table) keptFor(sandbox string) (d time.Duration) {
-	now := t.mover.Kernel.Now()
+	now := t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) {
 		if one.endedAt == 0 {
 			one.endedAt = now

@@ -51,7 +51,7 @@ func TestRecover(t *testing.T) {
 	if err := errors.Join(n.run(t.Context(), keeps), n.run(t.Context(), ends)); err != nil {
 		t.Fatal(err)
 	}
-	n.host.Add(other("eth2"))
+	n.host.AddDevice(other("eth2"))
 	n.End(ends.ID)
 	n.host.Remove("eth2")
 	n.crashWhile(t, attachRequests(t, begins.devices), allowAll, func() { _ = n.run(t.Context(), begins) })
@@ -240,7 +240,7 @@ func TestMovedByHandHasNoEnd(t *testing.T) {
 	lab.Leave()
 	n.RemoveNamespace("lab")
 	n.sweeps(2 * proofsNeeded)
-	if _, err := lab.Link("eth1"); err != nil {
+	if _, err := lab.ByName("eth1"); err != nil {
 		t.Errorf("returned: %v", err)
 	}
 }
@@ -256,7 +256,7 @@ func TestSweepLooksAgainSoon(t *testing.T) {
 	if n.sweep() {
 		t.Error("soon again, and nothing was seen")
 	}
-	dev, _ := ns.Link("net1")
+	dev, _ := ns.ByName("net1")
 	nested := n.AddNamespace("nested")
 	if err := ns.Move(dev.Identity.Index, nested, "net1", 0); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 
 // Table is what the sandboxes of the node hold. Make it with New.
 type Table struct {
+	kernel   Kernel
 	mover    *netmove.Mover
 	journal  *journal.Journal // with the published state of each sandbox
 	config   atomic.Pointer[config.NodeConfig]
@@ -33,15 +34,15 @@ type Table struct {
 // New makes a table that moves devices with mover, keeps its records in j and its pins
 // below the state folder, and begins with the node config c. A nil observer counts
 // nothing.
-func New(mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
+func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
 	if observer == nil {
 		observer = nobody{}
 	}
 	t := &Table{
-		mover: mover, journal: j, log: log, observer: observer, left: j.All(),
+		kernel: kernel, mover: mover, journal: j, log: log, observer: observer, left: j.All(),
 		wake: make(chan struct{}, 1),
-		pins: newPins(mover.Kernel, state, log),
-		ends: newEnds(mover.Kernel, log),
+		pins: newPins(kernel, state, log),
+		ends: newEnds(kernel, log),
 	}
 	t.config.Store(c)
 	return t

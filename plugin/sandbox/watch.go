@@ -7,7 +7,6 @@ import (
 
 	"github.com/fsnotify/fsnotify"
 
-	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
@@ -16,7 +15,7 @@ import (
 // removed (inotify(7)). The sweep does not depend on it. While no pod has
 // devices, nothing is watched, and it is used by one goroutine only.
 type watch struct {
-	kernel netmove.Kernel
+	kernel Kernel
 	log    *slog.Logger
 
 	died    chan struct{}
@@ -26,7 +25,7 @@ type watch struct {
 	pauses  map[string]func() // what ends the watch, by sandbox
 }
 
-func newWatch(kernel netmove.Kernel, log *slog.Logger) *watch {
+func newWatch(kernel Kernel, log *slog.Logger) *watch {
 	w := &watch{
 		kernel: kernel, log: log, died: make(chan struct{}, 1),
 		folders: map[string]bool{}, paths: map[string]bool{}, pauses: map[string]func(){},

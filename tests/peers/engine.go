@@ -17,22 +17,22 @@ type engine struct {
 }
 
 func newEngine(n *node) *engine {
-	return &engine{node: n, mover: &netmove.Mover{Kernel: linux(), Host: n.host, Log: discard(), Moved: n.moved}}
+	return &engine{node: n, mover: &netmove.Mover{Now: linux().Now, Host: n.host, Log: discard(), Moved: n.moved}}
 }
 
 func (e *engine) attach() error {
 	var requests []netmove.Request
-	var snapshots []netmove.Snapshot
+	var devices []netmove.Device
 	for _, d := range e.devices {
-		s, err := e.mover.Host.Snapshot(d.onHost)
+		dev, err := netmove.Read(e.mover.Host, d.onHost)
 		if err != nil {
 			return err
 		}
 		requests = append(requests, netmove.Request{Device: d.onHost, PodName: d.inPod})
-		snapshots = append(snapshots, s)
+		devices = append(devices, dev)
 	}
 	var err error
-	if e.plan, err = netmove.NewPlan(requests, snapshots); err != nil {
+	if e.plan, err = netmove.NewPlan(requests, devices); err != nil {
 		return err
 	}
 	return e.withPod(func(pod netmove.Namespace) error {
@@ -54,7 +54,7 @@ func (e *engine) giveBack() error {
 }
 
 func (e *engine) withPod(f func(pod netmove.Namespace) error) error {
-	pod, err := e.mover.Kernel.OpenNamespace(netnsPath(podNetns))
+	pod, err := linux().OpenNamespace(netnsPath(podNetns))
 	if err != nil {
 		return err
 	}

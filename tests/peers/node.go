@@ -39,7 +39,7 @@ func (s scale) String() string {
 // device is one that moves.
 type device struct {
 	onHost, inPod string // its names
-	before        netmove.Snapshot
+	before        netmove.Device
 }
 
 func newNode(s scale) (*node, error) {
@@ -59,7 +59,7 @@ func newNode(s scale) (*node, error) {
 	for i := range n.devices {
 		d := &n.devices[i]
 		var err error
-		if d.before, err = n.host.Snapshot(d.onHost); err != nil {
+		if d.before, err = netmove.Read(n.host, d.onHost); err != nil {
 			return nil, err
 		}
 	}
@@ -103,11 +103,11 @@ func (n *node) arrived() (addresses int, err error) {
 
 // returned does so on the host, where it then makes the devices what they were.
 func (n *node) returned() (addresses int, err error) {
-	restorer := &netmove.Mover{Kernel: kernel.Linux{}, Host: n.host, Log: discard()}
+	restorer := &netmove.Mover{Now: kernel.Linux{}.Now, Host: n.host, Log: discard()}
 	for _, d := range n.devices {
 		have, err := found(n.host, d.onHost, d.before.Identity)
 		if err == nil {
-			err = restorer.Return(nil, &netmove.Attachment{Before: d.before})
+			err = restorer.Return(nil, &netmove.Attachment{Before: d.before.Snapshot})
 		}
 		if err != nil {
 			return 0, fmt.Errorf("on the host: %w", err)
@@ -120,15 +120,15 @@ func (n *node) returned() (addresses int, err error) {
 // found makes sure that the device is there under that name and its old index, and
 // counts its addresses.
 func found(ns netmove.Namespace, name string, id netmove.Identity) (addresses int, err error) {
-	dev, err := ns.Link(name)
+	dev, err := ns.ByName(name)
 	if err != nil {
 		return 0, fmt.Errorf("device %q: %w", name, err)
 	}
 	if !dev.Identity.Same(id) || dev.Identity.Index != id.Index {
 		return 0, fmt.Errorf("device %q is another one, or has another index", name)
 	}
-	list, err := ns.Addresses(id.Index)
-	for _, a := range list {
+	err = ns.Fill(&dev, netmove.PartAddresses)
+	for _, a := range dev.Addresses {
 		if a.Scope == netmove.ScopeGlobal {
 			addresses++
 		}

@@ -44,8 +44,8 @@ func newHook(n *node) (*hook, error) {
 		return nil, fmt.Errorf("journal: %v", problems)
 	}
 	h := &hook{node: n, journal: j, log: &bytes.Buffer{}}
-	mover := &netmove.Mover{Kernel: linux(), Host: n.host, Log: slog.New(slog.NewTextHandler(h.log, nil))}
-	h.plugin = plugin.New(mover, j, state, allowed, mover.Log)
+	mover := &netmove.Mover{Now: linux().Now, Host: n.host, Log: slog.New(slog.NewTextHandler(h.log, nil))}
+	h.plugin = plugin.New(linux(), mover, j, state, allowed, mover.Log)
 	measured := mover.Moved
 	mover.Moved = func(took time.Duration) {
 		measured(took)

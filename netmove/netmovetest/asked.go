@@ -10,41 +10,26 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// LinkAt reads a device by index.
-func (ns *Namespace) LinkAt(index int) (s netmove.Snapshot, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) { s = ns.copyOf(d) })
-	return s, err
-}
-
-// Links reads every device.
-func (ns *Namespace) Links() (list []netmove.Snapshot, err error) {
-	err = ns.world.do(func() error {
-		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
-			list = append(list, ns.copyOf(ns.devices[index]))
-		}
-		return nil
-	})
-	return list, err
-}
-
 // Features reads the features of a device.
 func (ns *Namespace) Features(index int) (list map[string]netmove.Feature, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) { list = maps.Clone(d.Features) })
+	err = ns.set(index, func(d *netmove.Snapshot) { list = maps.Clone(ns.world.facts[d.Identity.Inode].Features) })
 	return list, err
 }
 
 // SetFeatures switches features that are there and not fixed.
 func (ns *Namespace) SetFeatures(index int, features map[string]bool) error {
 	return ns.setting(index, func(d *netmove.Snapshot) error {
-		d.Features = maps.Clone(d.Features)
+		facts := ns.world.facts[d.Identity.Inode]
+		facts.Features = maps.Clone(facts.Features)
 		for name, on := range features {
-			if f, ok := d.Features[name]; !ok || f.Fixed {
+			if f, ok := facts.Features[name]; !ok || f.Fixed {
 				return fmt.Errorf("feature %q: %w", name, errStubborn)
 			}
-			d.Features[name] = netmove.Feature{On: on}
+			facts.Features[name] = netmove.Feature{On: on}
 			d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(o netmove.Option) bool { return o.Name == featureOption(name) })
 			d.Options = append(d.Options, FeatureOption(name, on))
 		}
+		ns.world.facts[d.Identity.Inode] = facts
 		return nil
 	})
 }

@@ -2,7 +2,6 @@ package netmove
 
 import (
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -44,11 +43,14 @@ func (m *Mover) mendOne(device, lower, want Snapshot, up bool) []*StepError {
 }
 
 func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
-	below, err := m.Host.Locate(lower.Identity, lower.Identity.Index)
+	below, err := m.Host.Find(lower.Identity, lower.Identity.Index)
 	if err != nil {
 		return nil, err
 	}
-	dev, err := m.lookAgain(want, want)
+	dev, err := m.Host.Find(want.Identity, want.Identity.Index)
+	if err == nil {
+		err = m.Host.Fill(&dev, upperParts)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +63,7 @@ func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
 		return nil, err
 	}
 	steps := m.mendSteps(dev, want, up)
-	for _, g := range missing(wants, has) {
+	for _, g := range without(wants, has, Entry.Same) {
 		if up && dev.Flags.Up {
 			steps.addMinor("", func() error { return m.Host.PutEntry(below.Identity.Index, g) }, "listen to %s", g.Text)
 		}
@@ -72,16 +74,17 @@ func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
 	return steps, nil
 }
 
-// mendSteps are what the device lacks.
+// mendSteps are what the device lacks, and what it shares with those that the pod built
+// beside it.
 func (m *Mover) mendSteps(dev, want Snapshot, up bool) todo {
 	host, index := m.Host, dev.Identity.Index
 	var t todo
 	t.add(dev.MTU < want.MTU, "", func() error { return host.SetMTU(index, want.MTU) }, "set MTU %d", want.MTU)
+	t = append(t, compareOptions(host, dev.options(Option.shared), want.options(Option.shared))...)
 	if up {
 		t.add(dev.Flags.Up && !want.Flags.Up, "", func() error { return host.SetUp(index, false) }, "set down")
-		put := lost(want, dev.Addresses, time.Duration(m.Kernel.Now()-want.TakenAt))
-		t = append(t, addressSteps(host, index, put, want.Flags.Up && !dev.Flags.Up)...)
-		for _, e := range missing(want.Entries, dev.Entries) {
+		t = append(t, addressSteps(host, index, lost(want, dev.Addresses, m.Now()), want.Flags.Up && !dev.Flags.Up)...)
+		for _, e := range without(want.Entries, dev.Entries, Entry.Same) {
 			t.add(true, "", func() error { return host.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 		}
 	}
@@ -90,8 +93,7 @@ func (m *Mover) mendSteps(dev, want Snapshot, up bool) todo {
 
 // lost are the addresses of the snapshot that are not among those, or that were
 // put there and not settled (addressSteps).
-func lost(s Snapshot, have []Address, elapsed time.Duration) []Address {
-	return slices.DeleteFunc(s.addressesAfter(elapsed), func(a Address) bool {
-		return slices.ContainsFunc(have, func(b Address) bool { return a.sameKey(b) && b.Flags&^a.Flags&FlagNoDAD == 0 })
-	})
+func lost(s Snapshot, have []Address, now BootOffset) []Address {
+	there := func(a, b Address) bool { return a.sameKey(b) && b.Flags&^a.Flags&FlagNoDAD == 0 }
+	return without(s.addressesAfter(time.Duration(now-s.TakenAt)), have, there)
 }

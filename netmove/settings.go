@@ -16,10 +16,10 @@ const DisableIPv6 = "ipv6/disable_ipv6"
 // sysctlName is the name in a Snapshot of a sysctl that a Request calls name.
 func sysctlName(name string) string { return strings.Replace(name, "/", "/conf/", 1) }
 
-// checkWish says what of the request the device could not have in the pod, as far as it
+// checkSettings says what of the request the device could not have in the pod, as far as it
 // can be told before anything is touched.
-func (a *Attachment) checkWish() error {
-	errs := []error{a.checkMTU(), a.checkDisableIPv6(), a.checkSizes(), a.checkFeatures(), a.checkNeighbors()}
+func (a *Attachment) checkSettings(f Facts) error {
+	errs := []error{a.checkMTU(), a.checkDisableIPv6(), a.checkSizes(f.TSOMaxSize), a.checkFeatures(f.Features), a.checkNeighbors()}
 	return errors.Join(append(errs, a.checkRoutes()...)...)
 }
 
@@ -103,10 +103,9 @@ func (r Request) maxSizes() []maxSize {
 
 func (s maxSize) value() RawValue { return binary.NativeEndian.AppendUint32(nil, uint32(s.bytes)) }
 
-func (a *Attachment) checkSizes() error {
+func (a *Attachment) checkSizes(limit int) error {
 	var errs []error
 	for _, s := range a.Request.maxSizes() {
-		limit := a.Before.TSOMaxSize
 		switch _, known := a.Before.option(s.option); {
 		case !known:
 			errs = append(errs, fmt.Errorf("%s %d: this node's kernel has no such setting", s.field, s.bytes))
@@ -117,10 +116,10 @@ func (a *Attachment) checkSizes() error {
 	return errors.Join(errs...)
 }
 
-func (a *Attachment) checkFeatures() error {
+func (a *Attachment) checkFeatures(has map[string]Feature) error {
 	var errs []error
 	for _, name := range slices.Sorted(maps.Keys(a.Request.Features)) {
-		switch f, known := a.Before.Features[name]; {
+		switch f, known := has[name]; {
 		case !known:
 			errs = append(errs, fmt.Errorf("offload feature %q: the device has none of that name: \"ethtool -k\" shows them", name))
 		case f.Fixed && f.On != a.Request.Features[name]:

@@ -5,11 +5,6 @@ import (
 	"fmt"
 )
 
-// ErrStacked means that the device is home, and that a device is built on it
-// that may be the pod's and may be somebody else's. It is left down and without
-// addresses, and only the pod's namespace can tell when that has changed.
-var ErrStacked = errors.New("it cannot be told whose device is built on it")
-
 // Here is the Nsid of a device that is in the namespace itself.
 const Here = -1
 
@@ -22,6 +17,26 @@ type Upper struct {
 	Nsid   int  // of its namespace, as the pod's namespace knows it
 	Elder  bool // it was made before the pod's namespace was
 	Shared bool // the host knows its namespace, too
+}
+
+// strip removes the devices that the pod has built on ours and left in its
+// namespace: they would go on receiving the host device's frames after it went
+// home. What was on the device before the attach is the host's, and may be in
+// the pod because that was given it, too.
+func strip(pod Namespace, dev, before Snapshot) error {
+	uppers, err := pod.Uppers(dev.Identity.Index)
+	if err != nil {
+		return fmt.Errorf("look for devices on it: %w", err)
+	}
+	for _, u := range uppers {
+		if before.hasUpper(u.Identity) {
+			continue
+		}
+		if err := pod.Delete(u.Identity.Index); err != nil && !errors.Is(err, ErrNotFound) {
+			return fmt.Errorf("remove %q, which the pod built on it: %w", u.Name, err)
+		}
+	}
+	return nil
 }
 
 // unstack removes, from a device that is home, the devices that the pod built on

@@ -1,0 +1,117 @@
+package netmove
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Device is a device of the host as it was read, and what decides whether it may go.
+type Device struct {
+	Snapshot
+	Facts
+}
+
+// Facts are what decides whether a device may move. They are of no use after that, so the
+// journal does not keep them.
+type Facts struct {
+	Role Role
+	Loss []Loss // what a move loses and Return does not put back
+
+	// TSOMaxSize is the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
+	// 5.19); 0: not told.
+	TSOMaxSize int
+
+	// Features are the offload features by the names that ethtool(8) -k shows. They are
+	// read only for a request that names some.
+	Features map[string]Feature
+}
+
+// Role is what a device does for the node it is on.
+type Role struct {
+	// DefaultRoute names the device that carries a default route of the node
+	// and is, or is built on, this one; "" when there is none.
+	DefaultRoute string
+
+	// PortOf names the bridge, bond or other master the device is a port of.
+	PortOf string
+
+	// ForeignPeer is set for a veth (netkit, vxcan) whose other end is in another
+	// namespace.
+	ForeignPeer bool
+
+	// Loopback is set for a namespace's lo (IFF_LOOPBACK).
+	Loopback bool
+
+	// Immovable is set for kinds that the kernel binds to their namespace
+	// (netns-immutable): bridge, bond, vrf, team and others.
+	Immovable bool
+}
+
+// Read reads the device of the host that has name as its name or as an altname: all of it,
+// the devices that are built on it, and the facts. Error: ErrNotFound.
+func Read(host Namespace, name string) (Device, error) {
+	dev, err := host.ByName(name)
+	if err != nil {
+		return Device{}, err
+	}
+	return readDevice(host, dev)
+}
+
+// ReadAll reads every device of the host, by name. One that goes away meanwhile is left out.
+func ReadAll(host Namespace) ([]Device, error) {
+	links, err := host.List()
+	if err != nil {
+		return nil, err
+	}
+	var list []Device
+	for _, l := range links {
+		dev, err := readDevice(host, l)
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("device %q: %w", l.Name, err)
+		}
+		list = append(list, dev)
+	}
+	return list, nil
+}
+
+func readDevice(host Namespace, dev Snapshot) (Device, error) {
+	if err := host.Fill(&dev, AllParts); err != nil {
+		return Device{}, err
+	}
+	if err := fillUppers(host, &dev); err != nil {
+		return Device{}, err
+	}
+	var err error
+	// What cannot be seen does not forbid the attach: it is the host's own.
+	if dev.Programs, err = host.Programs(dev.Identity.Index); err != nil && !errors.Is(err, ErrUnseen) {
+		return Device{}, err
+	}
+	facts, err := host.Facts(dev)
+	return Device{dev, facts}, err
+}
+
+// fillUppers reads the devices that are built on one, and on those, with what they lose when
+// that goes down. One that goes away meanwhile is left out.
+func fillUppers(host Namespace, dev *Snapshot) error {
+	list, err := host.Uppers(dev.Identity.Index)
+	if err != nil {
+		return err
+	}
+	dev.Uppers = nil
+	for _, u := range list {
+		if err = host.Fill(&u, upperParts); err == nil {
+			err = fillUppers(host, &u)
+		}
+		if errors.Is(err, ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("%q, which is built on it: %w", u.Name, err)
+		}
+		dev.Uppers = append(dev.Uppers, u)
+	}
+	return nil
+}
