@@ -8,8 +8,8 @@ import (
 )
 
 // parseAddresses reads the addresses of a device in either form: the list
-// addresses, or address with prefix, as the NRI sample has them. It is nil if
-// neither is given, and empty, not nil, for the list [].
+// addresses, or the NRI sample's address with prefix. It returns nil if neither
+// is given, and an empty list for [].
 func parseAddresses(given map[string]value) []netip.Prefix {
 	list, address, prefix := given["addresses"], given["address"], given["prefix"]
 	if prefix.given() && !address.given() {
@@ -100,7 +100,7 @@ func checkUsable(a netip.Addr, bits int) error {
 		return errors.New("is not an address a device can have")
 	case bits == 0:
 		// The kernel would route everything to the device that has it.
-		return errors.New("has every other address in its network")
+		return errors.New("has prefix length 0: every address would be in its network")
 	}
 	return nil
 }

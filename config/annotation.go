@@ -19,7 +19,7 @@ const (
 	AnnotationNRIBare    = "netdevices.nri.containerd.io"
 )
 
-// annotationKeys are the keys above, in the order in which they are looked for.
+// annotationKeys returns the keys above, in the order of the search.
 func annotationKeys() [6]string {
 	return [...]string{
 		Annotation, AnnotationBare,
@@ -44,9 +44,9 @@ func Asks(annotations map[string]string) bool {
 	return false
 }
 
-// ParseAnnotations returns what a pod asks for, in the annotation's order, and
-// nil when it asks for nothing. The error is *Problems: all that is wrong,
-// each with its path. It does not decide whether the pod may have the devices.
+// ParseAnnotations returns what a pod asks for, in the annotation's order, nil for
+// nothing. The error is *Problems: all that is wrong, each with its path. Whether
+// the pod may have the devices, AllowPod and AllowDevice decide.
 func ParseAnnotations(annotations map[string]string) ([]netmove.Request, error) {
 	key, text, err := findAnnotation(annotations)
 	if err != nil {

@@ -267,7 +267,7 @@ func TestRequestProblems(t *testing.T) {
 		{"address, loopback", "- {name: eth1, addresses: [127.0.0.1/8]}", `[0].addresses[0]: "127.0.0.1/8" is not an address a device can have`},
 		{"address, broadcast", "- {name: eth1, addresses: [255.255.255.255/32]}", `[0].addresses[0]: "255.255.255.255/32" is not an address a device can have`},
 		{"address, mapped", "- {name: eth1, addresses: ['::ffff:192.0.2.5/120']}", `[0].addresses[0]: "::ffff:192.0.2.5/120" is IPv4 written as IPv6: write it as IPv4`},
-		{"address, whole internet", "- {name: eth1, addresses: [192.0.2.5/0]}", `[0].addresses[0]: "192.0.2.5/0" has every other address in its network`},
+		{"address, whole internet", "- {name: eth1, addresses: [192.0.2.5/0]}", `[0].addresses[0]: "192.0.2.5/0" has prefix length 0: every address would be in its network`},
 		{"address, octal", "- {name: eth1, addresses: [192.0.2.05/24]}", `[0].addresses[0]: "192.0.2.05/24" is not an address with its prefix length, such as "192.0.2.5/24"`},
 		{"address twice", "- {name: eth1, addresses: [192.0.2.5/24, 192.0.2.5/25]}", "[0].addresses: 192.0.2.5 is given twice"},
 		{"link-local address twice", "[{name: a, addresses: ['fe80::1/64']}, {name: b, addresses: ['fe80::1/64', 'fe80::1/64']}]", "[1].addresses: fe80::1 is given twice"},

@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// decode reads text, a YAML document of at most maxBytes, as a value. Its
-// place is called path in problems, "" for a file of its own. A text that
-// holds no document, such as an empty one, gives a value that is absent.
+// decode reads text, a YAML document of at most maxBytes, as a value. Problems call
+// the text path, "" for a file. A text without a document, such as an empty one,
+// gives an absent value.
 func decode(path, text string, maxBytes int) value {
 	v := value{path: path, problems: &Problems{}}
 	if err := scan(text, maxBytes); err != nil {
@@ -32,9 +32,8 @@ func decode(path, text string, maxBytes int) value {
 
 // parse returns the root of the only document in text, nil if there is none.
 func parse(text string) (root *yaml.Node, err error) {
-	// The parser panics on what it holds to be impossible, and has been wrong
-	// about that (CVE-2022-28948). The text is a stranger's, and no pod may
-	// end the plugin that serves all the others.
+	// The parser panics in states that it believes impossible, and some were possible
+	// (CVE-2022-28948). A stranger wrote the text, and no pod may end the plugin.
 	defer func() {
 		if r := recover(); r != nil {
 			root, err = nil, errors.New("not YAML")
@@ -56,7 +55,7 @@ func parse(text string) (root *yaml.Node, err error) {
 	return document.Content[0], nil
 }
 
-// syntaxError is what the parser says, which may quote a name of any length.
+// syntaxError shortens the parser's error, which may quote a name of any length.
 func syntaxError(err error) error {
 	text := strings.TrimPrefix(err.Error(), "yaml: ")
 	return fmt.Errorf("not YAML: %s", shorten(text, maxYAMLError))
@@ -90,9 +89,9 @@ func findMarked(n *yaml.Node, lines [][]rune) *yaml.Node {
 	return nil
 }
 
-// firstCharacter is what a node begins with: its anchor or tag, if it has one.
-// A node that is not written, such as the value in "a:", may be placed beyond
-// the end of its line, or of the text, and begins with 0.
+// firstCharacter returns the first character of a node with its anchor or tag. It
+// returns 0 for a node that is not written, such as the value in "a:": its place may
+// be beyond the end of the line or of the text.
 func firstCharacter(n *yaml.Node, lines [][]rune) rune {
 	if n.Line > len(lines) || n.Column > len(lines[n.Line-1]) {
 		return 0

@@ -11,11 +11,11 @@ import (
 // schema is what a mapping may hold.
 type schema struct {
 	known []string
-	what  string // what its keys are called; "" for fields
+	what  string // what an error calls a key; "" for "field"
 }
 
-// fields returns the known fields that are given, by name. It is not ok if the value is
-// no mapping.
+// fields returns the known fields that are given, by name. ok is false if the value is no
+// mapping.
 func (v value) fields(s schema) (given map[string]value, ok bool) {
 	if !v.is(aMapping) {
 		return nil, false
@@ -31,7 +31,7 @@ func (v value) fields(s schema) (given map[string]value, ok bool) {
 	return given, true
 }
 
-// eachField goes through the fields of a mapping, whatever they are called.
+// eachField calls read for each field of a mapping, known or not.
 func (v value) eachField(read func(name string, field value)) {
 	if !v.is(aMapping) {
 		return
@@ -61,7 +61,7 @@ func inPath(name string) string {
 	return name
 }
 
-// field is the value of a field of v.
+// field returns the value of a field of v.
 func (v value) field(name string, node *yaml.Node) value {
 	if v.path != "" {
 		name = v.path + "." + name

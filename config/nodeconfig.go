@@ -15,41 +15,39 @@ const (
 // maxNodeConfig is what a ConfigMap can hold, in bytes.
 const maxNodeConfig = 1 << 20
 
-// NodeConfig is what the operator of a node allows. The zero value allows
-// nothing, to nobody; Default is where a file starts from.
+// NodeConfig is what the operator of a node allows. The zero value allows nothing; a
+// file starts from Default.
 type NodeConfig struct {
-	// Allow are the rules: a device moves only if one of them allows it.
+	// Allow lists the allow rules: a device moves only if one of them allows it.
 	Allow []AllowRule `json:"allow,omitempty"`
 
-	// Pools are sets of devices of which a pod may ask for any.
 	Pools []Pool `json:"pools,omitempty"`
 
-	// Protect are globs over names and altnames of devices that never move,
-	// besides those that carry the node's default routes.
+	// Protect lists globs over names and altnames. The devices that they match never
+	// move, and neither do devices that carry the node's default routes.
 	Protect []string `json:"protect,omitempty"`
 
 	// MaxDevicesPerPod is from 1 to 64.
 	MaxDevicesPerPod int `json:"maxDevicesPerPod"`
 
-	// RuntimeHandlers are those whose pods may have devices; "" is the
-	// runtime's default handler.
+	// RuntimeHandlers lists the handlers whose pods may have devices; "" is the runtime's
+	// default handler.
 	RuntimeHandlers []string `json:"runtimeHandlers"`
 
 	FailurePolicy FailurePolicy `json:"failurePolicy"`
 
-	// OnReturn is how a device is left on the host when its pod ends.
 	OnReturn OnReturn `json:"onReturn"`
 
-	// Problem is why nothing is allowed: the file is not valid. It is nil for a
-	// config that was read, and Invalid sets it.
+	// Problem says why the file is not valid, so that nothing is allowed. Only Invalid
+	// sets it.
 	Problem error `json:"-"`
 }
 
 // FailurePolicy is what the runtime does when it loses the plugin, for
 // runtimes with NRI 0.12.5 or newer.
 type FailurePolicy struct {
-	// FailRequest fails what the runtime was waiting for; otherwise it goes on
-	// without the plugin's answer.
+	// FailRequest fails the request that the runtime waits for; otherwise the runtime
+	// goes on without the plugin's answer.
 	FailRequest bool `json:"failRequest"`
 
 	// KeepConnected keeps a plugin that did not answer in time. It counts only
@@ -66,7 +64,7 @@ const (
 	Down    OnReturn = "down"    // its name back, left down, without addresses
 )
 
-// Default is the config of a node without a file: it allows nothing.
+// Default returns the config of a node without a file: it allows nothing.
 func Default() *NodeConfig {
 	return &NodeConfig{
 		MaxDevicesPerPod: 16,
@@ -76,9 +74,8 @@ func Default() *NodeConfig {
 	}
 }
 
-// Invalid is the config of a node whose file is not valid, for this reason: it
-// allows nothing, and every refusal names the reason. What is away still comes
-// home, by the other fields of Default.
+// Invalid returns the config of a node whose file is not valid: it allows nothing, and
+// every refusal names the reason. Devices that are away come home as with Default.
 func Invalid(reason error) *NodeConfig {
 	c := Default()
 	c.Problem = reason
@@ -103,7 +100,7 @@ func parseFile(path string, text []byte) (*NodeConfig, error) {
 	return c, nil
 }
 
-// readFile reads as much of a file as Parse needs to tell that it is too much.
+// readFile reads a file, but not more of it than Parse needs to find it too large.
 func readFile(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -113,8 +110,8 @@ func readFile(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxNodeConfig+1))
 }
 
-// Parse reads a config, whose absent fields are those of Default. The error is
-// *Problems: all that is wrong, each with its path.
+// Parse reads a config. Absent fields are as in Default. The error is *Problems: all
+// that is wrong, each with its path.
 func Parse(data []byte) (*NodeConfig, error) {
 	root := decode("", string(data), maxNodeConfig)
 	if !root.given() && root.problems.err() == nil {

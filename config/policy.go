@@ -12,8 +12,8 @@ import (
 // ErrDenied is the class of every refusal by the node's config.
 var ErrDenied = errors.New("not allowed by the node's config")
 
-// DeniedError is a refusal by the node's config. It is written for the pod's
-// author, who may be a stranger to the node and is told no more of it than helps.
+// DeniedError is a refusal by the node's config. The pod's author reads it, who may be a
+// stranger and should learn no more about the node than helps.
 type DeniedError struct {
 	Device string // as the pod calls it; "" if the pod is refused as a whole
 	Text   string // what is refused, why, and what to do
@@ -21,8 +21,8 @@ type DeniedError struct {
 	rules func() []string // nil if no allow rule was asked
 }
 
-// Rules says for each allow rule why it does not allow the request. It is for the
-// node's owner, and empty if no allow rule was asked.
+// Rules tells the node's owner for each allow rule why it does not allow the request. The
+// list is empty if no allow rule was asked.
 func (e *DeniedError) Rules() []string {
 	if e.rules == nil {
 		return nil
@@ -30,7 +30,7 @@ func (e *DeniedError) Rules() []string {
 	return e.rules()
 }
 
-// Error is the text.
+// Error returns the text.
 func (e *DeniedError) Error() string { return e.Text }
 
 // Is makes a DeniedError an ErrDenied.
@@ -64,11 +64,10 @@ func (c *NodeConfig) AllowPod(pod Pod, devices int) error {
 }
 
 // AllowDevice decides whether the pod may have dev, which req selected, with the
-// settings in req. It decides by the names that dev has, not by the one in req. The
-// error is a *DeniedError.
+// settings in req. It decides by dev's names, not by the name in req. The error is a
+// *DeniedError.
 //
-// It takes one rule that matches pod and device, allows all settings and accepts all
-// losses.
+// One rule alone must match pod and device, allow all settings and accept all losses.
 func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Device) (Grant, error) {
 	if why := c.neverMoves(dev); why != "" {
 		return Grant{}, denied(req.Device, "device %s %s", quote(req.Device), why)
@@ -86,7 +85,7 @@ func (c *NodeConfig) AllowDevice(pod Pod, req netmove.Request, dev netmove.Devic
 	}
 	var refusal *DeniedError
 	if matching := c.rules(matches); len(allowing) > 0 {
-		refusal = denied(req.Device, "device %s has what would be lost, %s, and no allow rule of this node's config accepts that: ask the node's operator",
+		refusal = denied(req.Device, "device %s would lose %s, and no allow rule of this node's config accepts that: ask the node's operator",
 			quote(req.Device), netmove.Losses(dev.Loss))
 	} else if len(matching) > 0 {
 		refusal = c.deniedSettings(pod, req, matching)
@@ -108,9 +107,8 @@ func unaccepted(r AllowRule, dev netmove.Device) []netmove.Loss {
 	return list
 }
 
-// AllowMove decides whether the device may move at all, for moves that no pod
-// asks for. A config that is not valid may mean to protect any device. It
-// returns nil or a *DeniedError.
+// AllowMove decides whether the device may move by hand. A config that is not valid may
+// mean to protect any device. It returns nil or a *DeniedError.
 func (c *NodeConfig) AllowMove(dev netmove.Device) error {
 	if why := c.neverMoves(dev); why != "" {
 		return denied(dev.Name, "device %s %s", quote(dev.Name), why)
@@ -121,8 +119,8 @@ func (c *NodeConfig) AllowMove(dev netmove.Device) error {
 	return nil
 }
 
-// neverMoves says why no allow rule can move the device, "" if one can. Protect
-// counts for its altnames, too.
+// neverMoves says why the device never moves, "" if an allow rule can allow it. Protect
+// counts for altnames, too.
 func (c *NodeConfig) neverMoves(dev netmove.Device) string {
 	switch role := dev.Role; {
 	case role.Loopback:
@@ -150,7 +148,7 @@ func (c *NodeConfig) rules(hold func(AllowRule) bool) []int {
 	return indices
 }
 
-// deniedDevice is the refusal when no rule matches.
+// deniedDevice returns the refusal when no rule matches.
 func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Device) *DeniedError {
 	why := "no allow rule of this node's config matches device and pod"
 	if byGlob := c.rules(func(r AllowRule) bool { return r.Admits(pod) && r.matches(dev.Snapshot) }); len(byGlob) > 0 {
@@ -160,8 +158,8 @@ func (c *NodeConfig) deniedDevice(pod Pod, req netmove.Request, dev netmove.Devi
 		quote(req.Device), pod.Namespace, why)
 }
 
-// deniedSettings is the refusal when allow rules match but none allows all that the
-// pod sets. It names the settings that are missing in the rule with the fewest missing.
+// deniedSettings returns the refusal when allow rules match but none allows all settings
+// of the pod. It takes the rule that lacks the fewest settings, and names them.
 func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int) *DeniedError {
 	lacks := c.Allow[matching[0]].lacks(req)
 	for _, i := range matching[1:] {
@@ -179,7 +177,7 @@ func (c *NodeConfig) deniedSettings(pod Pod, req netmove.Request, matching []int
 // maxReason is how much of a problem a refusal repeats, in characters.
 const maxReason = 300
 
-// problem is why a config that is not valid refuses everything.
+// problem says why a config that is not valid refuses everything.
 func (c *NodeConfig) problem() string {
 	reason := strings.ReplaceAll(c.Problem.Error(), "\n", "; ")
 	return "this node's config is not valid (" + shorten(reason, maxReason) + ")"

@@ -78,7 +78,7 @@ func TestAllowDevice(t *testing.T) {
 		{name: "all selectors, one wrong", rules: []AllowRule{{Devices: []string{"enp*"}, Drivers: []string{"mlx5_core"}, PCIAddresses: []string{"*"}, MACs: []netmove.MAC{{1}}, Namespaces: []string{"*"}}}, req: plain, dev: port(), refusal: noRule},
 
 		{name: "second rule", rules: []AllowRule{{Devices: []string{"eno*"}, Namespaces: []string{"*"}}, everything}, req: plain, dev: port(), want: Grant{Rule: 1}},
-		{name: "loss that no rule accepts", rules: []AllowRule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`},
+		{name: "loss that no rule accepts", rules: []AllowRule{everything, named}, req: plain, dev: shaped, refusal: `device "enp2s2f0" would lose qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`},
 		{
 			name: "loss that the second rule accepts",
 			rules: []AllowRule{
@@ -93,7 +93,7 @@ func TestAllowDevice(t *testing.T) {
 				everything,
 				{Devices: []string{"*"}, Namespaces: []string{"b"}, AcceptLoss: []string{"qdisc"}},
 			},
-			req: plain, dev: shaped, refusal: `device "enp2s2f0" has what would be lost, qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`,
+			req: plain, dev: shaped, refusal: `device "enp2s2f0" would lose qdisc (tbf), and no allow rule of this node's config accepts that: ask the node's operator`,
 		},
 
 		{name: "setting", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"mtu"}}}, req: netmove.Request{Device: "fast0", MTU: 9000}, dev: port()},

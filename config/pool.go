@@ -6,8 +6,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Pool is a set of devices of which a pod may ask for any. It only selects devices;
-// allow rules decide who may have them. Every selector that is given must hold.
+// Pool is a set of devices: a pod asks for any device of it, and allow rules decide which
+// ones the pod may have. A device must match every selector that is given.
 type Pool struct {
 	Name    string   `json:"name"`
 	Devices []string `json:"devices,omitempty"` // globs over kernel names; they match an altname only if they write it out
@@ -49,7 +49,7 @@ func parsePools(v value) []Pool {
 		p = Pool{
 			Name:    parsePoolName(given["name"]),
 			Devices: each(given["devices"], parseGlob),
-			// An empty list is what a template writes for any driver.
+			// A template may write an empty list and mean any driver.
 			Drivers: each(given["drivers"], parseDriver),
 		}
 		if len(p.Devices)+len(p.Drivers) == 0 && item.problems.err() == nil {

@@ -8,7 +8,7 @@ import (
 
 // The author of a pod reads problems in an event, which holds 1024 bytes.
 const (
-	maxProblems  = 100 // kept: whoever has more is told enough
+	maxProblems  = 100 // kept; reading stops then
 	shownInText  = 10  // written by Problems.Error
 	maxQuoted    = 40  // characters of a quoted value
 	maxYAMLError = 200 // characters of what the YAML parser says
@@ -20,7 +20,7 @@ type Problem struct {
 	Text string // what is wrong there, and what to do
 }
 
-// Error is the path, if there is one, and the text.
+// Error returns the path, if there is one, and the text.
 func (p *Problem) Error() string {
 	if p.Path == "" {
 		return p.Text
@@ -64,7 +64,7 @@ func (p *Problems) count() int { return len(p.list) }
 
 func (p *Problems) full() bool { return len(p.list) == maxProblems }
 
-// err is p, or nil when there is no problem.
+// err returns p, or nil if there is no problem.
 func (p *Problems) err() error {
 	if len(p.list) == 0 {
 		return nil

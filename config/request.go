@@ -15,12 +15,7 @@ const minIPv6MTU = 1280
 // entry is a request to the kernel while the runtime waits.
 const maxEntries = 128
 
-// requestSchema are the fields of one device in a pod's annotation.
-func requestSchema() schema {
-	return schema{known: RequestFields()}
-}
-
-// RequestFields are the fields of one device in a pod's annotation.
+// RequestFields returns the fields of one device in a pod's annotation.
 func RequestFields() []string {
 	return []string{
 		"name", "match", "pool", "newName", "new_name",
@@ -30,10 +25,10 @@ func RequestFields() []string {
 	}
 }
 
-// parseRequest reads one device. taken is what the devices before it have.
+// parseRequest reads one device. taken holds what earlier devices of the pod have.
 func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	taken.next()
-	given, ok := v.fields(requestSchema())
+	given, ok := v.fields(schema{known: RequestFields()})
 	if !ok {
 		return netmove.Request{}, false
 	}

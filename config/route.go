@@ -54,7 +54,7 @@ func parseTo(v value, via netip.Addr) netip.Prefix {
 	if text, ok := v.quietText(); ok && text == "default" {
 		switch {
 		case !via.IsValid():
-			v.refuse("\"default\" without via is of no family: write \"0.0.0.0/0\" or \"::/0\"")
+			v.refuse("\"default\" without via can be IPv4 or IPv6: write \"0.0.0.0/0\" or \"::/0\"")
 			return netip.Prefix{}
 		case via.Is6():
 			return netip.PrefixFrom(netip.IPv6Unspecified(), 0)
@@ -77,8 +77,8 @@ func scopes() map[string]netmove.Scope {
 	}
 }
 
-// parseScope reads a scope by its name or number. By default it is that of ip-route(8):
-// link for an IPv4 destination on the link, else global. IPv6 has none.
+// parseScope reads a scope by its name or number. The default is as in ip-route(8): link
+// for an IPv4 destination on the link, else global. IPv6 has no scopes.
 func parseScope(v value, r netmove.RouteRequest) netmove.Scope {
 	scope := netmove.ScopeGlobal
 	if !r.Via.IsValid() {

@@ -15,9 +15,8 @@ const (
 	maxIndent   = 64   // columns before a line's first word
 )
 
-// scan refuses text that a parser should not be given: more than maxBytes of
-// it, characters that are not text, or what could be nested deeply. It reads
-// the text once and allocates nothing unless it refuses.
+// scan refuses a text that is unsafe to parse: longer than maxBytes, with characters that
+// are not text, or possibly nested deeply. It allocates nothing unless it refuses.
 func scan(text string, maxBytes int) error {
 	if len(text) > maxBytes {
 		return fmt.Errorf("%d bytes long, at most %d are allowed", len(text), maxBytes)
@@ -44,17 +43,16 @@ func scanCharacters(text string) error {
 	return nil
 }
 
-// scanNesting bounds the depth of text without knowing it. The exact depth
-// takes a YAML lexer, and a text that the lexer and the parser read
-// differently would be the way around it. This counts too much instead, and
-// neither quotes nor comments nor block scalars can make it count too little:
+// scanNesting refuses a text that might nest deeply. It counts too much, since an exact
+// count takes a YAML lexer, and a text that the lexer and the parser read differently
+// would get past it. Quotes, comments and block scalars cannot make it count too little:
 //
 //   - "[" and "{" open at most two levels each (a list, and in "[a: b]" the
 //     mapping), and are counted as if none was ever closed.
 //   - A block list or mapping starts at the first word of a line, or at one of
 //     the "- ", "? " and ": " before it. Nested ones start at different
-//     columns, but for a list that is not indented below its mapping; so
-//     there are at most two for each column.
+//     columns, except a list that is not indented below its mapping; so there
+//     are at most two for each column.
 func scanNesting(text string) error {
 	if strings.Count(text, "[")+strings.Count(text, "{") > maxBrackets {
 		return fmt.Errorf("nested too deeply: more than %d opening brackets", maxBrackets)
@@ -67,7 +65,7 @@ func scanNesting(text string) error {
 	return nil
 }
 
-// lineAt is the number, from 1, of the line that text[i] is on.
+// lineAt returns the number of the line of text[i], from 1.
 func lineAt(text string, i int) int {
 	return 1 + strings.Count(text[:i], "\n")
 }

@@ -120,7 +120,7 @@ func TestSettingsProblems(t *testing.T) {
 		{"route to a name", "name: a, routes: [{to: example}]", `[0].routes[0].to: "example" is not a network such as "198.51.100.0/24"`},
 		{"route to a zone", "name: a, routes: [{to: 'fe80::1%eth0'}]", `[0].routes[0].to: "fe80::1%eth0" is not a network such as "198.51.100.0/24"`},
 		{"route to IPv4 as IPv6", "name: a, routes: [{to: '::ffff:10.0.0.0/104'}]", `[0].routes[0].to: "::ffff:10.0.0.0/104" is IPv4 written as IPv6: write it as IPv4`},
-		{"default without a family", "name: a, routes: [{to: default}]", `[0].routes[0].to: "default" without via is of no family: write "0.0.0.0/0" or "::/0"`},
+		{"default without a family", "name: a, routes: [{to: default}]", `[0].routes[0].to: "default" without via can be IPv4 or IPv6: write "0.0.0.0/0" or "::/0"`},
 		{"next hop of another family", "name: a, routes: [{to: 10.0.0.0/8, via: 'fe80::1'}]", "[0].routes[0].via: fe80::1 and the destination 10.0.0.0/8 are of different families"},
 		{"source of another family", "name: a, routes: [{to: '::/0', via: 'fe80::1', src: 192.0.2.1}]", "[0].routes[0].src: 192.0.2.1 and the destination ::/0 are of different families"},
 		{"next hop, multicast", "name: a, routes: [{to: 10.0.0.0/8, via: 224.0.0.1}]", `[0].routes[0].via: "224.0.0.1" is not an address a device can have`},

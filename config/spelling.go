@@ -33,8 +33,8 @@ func fold(name string) string {
 	return strings.ToLower(strings.ReplaceAll(strings.ReplaceAll(name, "_", ""), "-", ""))
 }
 
-// distance is the number of bytes to insert, delete or replace to make b of a
-// (Levenshtein's).
+// distance returns how many bytes to insert, delete or replace to turn a into b
+// (Levenshtein's distance).
 func distance(a, b string) int {
 	row := make([]int, len(b)+1) // distances of a[:i] to each b[:j]
 	for j := range row {

@@ -8,9 +8,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// taken holds what the devices of one pod must not share, each thing with the
-// index of the device that has it. Names are checked as a set, so that two devices
-// may swap theirs.
+// taken holds what the devices of one pod must not share, each thing with the index of
+// the device that has it. Names are checked as a set, so two devices may swap names.
 type taken struct {
 	device    int // index of the device that is being read
 	devices   map[string]int
@@ -37,7 +36,7 @@ func newTaken() *taken {
 	}
 }
 
-// next begins with the next device.
+// next starts the next device.
 func (c *taken) next() { c.device++ }
 
 // add notes what the device has, and adds a problem for each thing that another

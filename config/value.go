@@ -10,9 +10,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// A value is a place in a document and what is written there. Its methods
-// return what is expected there, or add a problem; an absent value gives
-// nothing and is no problem, so that optional fields need no special case.
+// value is a place in a document and what is written there. Its methods return what is
+// expected there, or add a problem. An absent value is no problem, so optional fields
+// need no special case.
 type value struct {
 	node     *yaml.Node // nil: absent
 	path     string
@@ -115,8 +115,8 @@ func (v value) oneOf(words ...string) (word string, ok bool) {
 	return word, ok
 }
 
-// integer returns a number from low to high. It must be in plain decimal: what
-// 010, 0x10, 1_000 and 1e3 are depends on who reads them.
+// integer returns a number from low to high. Only plain decimal is allowed: programs
+// differ in how they read 010, 0x10, 1_000 and 1e3.
 func (v value) integer(low, high int) (n int, ok bool) {
 	if !v.is(aNumber) {
 		return 0, false
@@ -139,8 +139,8 @@ func (v value) within(n, low, high int) (int, bool) {
 	return n, true
 }
 
-// quietText returns a string and adds no problem if there is none: another call reads
-// the same value and does so.
+// quietText returns a string and adds no problem if there is none: another call that
+// reads the same value adds it.
 func (v value) quietText() (text string, ok bool) {
 	if !v.given() || kindOf(v.node) != aString {
 		return "", false
@@ -160,8 +160,8 @@ func (v value) boolean(absent bool) bool {
 }
 
 // kindOf returns the kind of n. A word is a string only if it is one both in YAML 1.2,
-// which this parser reads, and in YAML 1.1, which kubectl reads: a pod must mean the
-// same to the programs that check it before this one.
+// which this parser reads, and in YAML 1.1, which kubectl reads: a pod must mean the same
+// to every program.
 func kindOf(n *yaml.Node) kind {
 	switch n.Kind {
 	case yaml.SequenceNode:

@@ -8,12 +8,12 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Verdict says to whom a device may go, whichever pod asks for it.
+// Verdict says which pods may have a device.
 type Verdict struct {
 	// Never says why the device never moves, "" if a rule can allow it.
 	Never string `json:"never,omitempty"`
 
-	// Rules are the allow rules that select the device and accept its losses.
+	// Rules lists the allow rules that select the device and accept its losses.
 	Rules []RuleOf `json:"rules,omitempty"`
 
 	// Why says why a rule that matches the device does not allow it.
@@ -27,7 +27,7 @@ type RuleOf struct {
 	PodNames   []string `json:"podNames,omitempty"`
 }
 
-// Explain says to whom the device may go.
+// Explain says which pods may have the device.
 func (c *NodeConfig) Explain(dev netmove.Device) Verdict {
 	if why := c.neverMoves(dev); why != "" {
 		return Verdict{Never: why}
@@ -50,7 +50,7 @@ func (c *NodeConfig) Explain(dev netmove.Device) Verdict {
 	return v
 }
 
-// whyNot says for each allow rule why it does not allow the request.
+// whyNot says for each allow rule why the rule does not allow the request.
 func (c *NodeConfig) whyNot(pod Pod, req netmove.Request, dev netmove.Device) []string {
 	list := make([]string, len(c.Allow))
 	for i, r := range c.Allow {
@@ -72,7 +72,7 @@ func (r AllowRule) whyNot(pod Pod, req netmove.Request, dev netmove.Device) stri
 	return "acceptLoss does not accept " + netmove.Losses(unaccepted(r, dev))
 }
 
-// String is the verdict in a line.
+// String returns the verdict in one line.
 func (v Verdict) String() string {
 	switch {
 	case v.Never != "":

@@ -12,21 +12,21 @@ import (
 // pollInterval lets a change be read twice, and be reported, within 2 s.
 const pollInterval = 500 * time.Millisecond
 
-// Watch calls onChange with every new config that appears at path, within 2 s,
-// and with an error when the file becomes invalid or vanishes; the caller then
-// keeps the config it has. Each problem is reported once, and its end by the
-// config, though that may be the one from before. Watch returns when ctx ends.
+// Watch calls onChange within 2 s with each new config at path, and with an error when
+// the file becomes invalid or vanishes; the caller then keeps its config. Watch reports
+// each problem once, and when the problem is over, the config, even an unchanged one. It
+// returns when ctx ends.
 //
-// current is what the caller loaded from path before: nil if there was no file,
-// Invalid with Load's error if it was not valid, which counts as reported. A signal on reload (SIGHUP, by custom; nil for never) has the file
-// read at once, and onChange called whatever is found.
+// current is the config that the caller has loaded: nil if there was no file, Invalid if
+// the file was not valid. The problem of an Invalid counts as reported. After a signal on
+// reload (SIGHUP, by custom; nil for never) Watch reads the file at once and calls
+// onChange in any case.
 //
-// The file is read twice a second, since nothing simpler sees every change:
-// inotify watches inodes, while a ConfigMap changes by the symlink "..data"
-// beside the file, and a file may appear in a folder that is not there yet;
-// and a busy node does run out of inotify instances
-// (fs.inotify.max_user_instances). A change is taken when two reads in a row
-// see it, so that a file in the middle of being written is not.
+// Watch reads the file twice a second, since inotify misses changes: it watches inodes,
+// while a ConfigMap changes by the symlink "..data" beside the file; the folder may not
+// exist yet; and a busy node runs out of inotify instances
+// (fs.inotify.max_user_instances). A change counts when two reads in a row see it: a file
+// that is half written must not.
 func Watch(ctx context.Context, path string, current *NodeConfig, reload <-chan os.Signal, onChange func(*NodeConfig, error)) {
 	w := newWatcher(path, current, onChange)
 	tick := time.NewTicker(pollInterval)
@@ -43,15 +43,15 @@ func Watch(ctx context.Context, path string, current *NodeConfig, reload <-chan 
 	}
 }
 
-// watcher remembers what the file was, to tell what is new.
+// watcher remembers the last reading of the file, and what it reported.
 type watcher struct {
 	path     string
 	onChange func(*NodeConfig, error)
 
-	config  *NodeConfig // last one reported; nil: none yet
-	problem string      // reported since; "" for none
+	config  *NodeConfig // reported last; nil: none yet
+	problem string      // reported after config; "" for none
 	last    *reading    // of the last poll
-	settled bool        // last was reported, or was nothing new
+	settled bool        // report was called for last
 }
 
 func newWatcher(path string, current *NodeConfig, onChange func(*NodeConfig, error)) *watcher {
@@ -112,7 +112,7 @@ func (w *watcher) reload() {
 	w.report(now, true)
 }
 
-// report calls onChange if there is something new, or always.
+// report calls onChange if the reading says something new, or in any case with always.
 func (w *watcher) report(now reading, always bool) {
 	if !always && w.config == nil && w.problem == "" && errors.Is(now.err, fs.ErrNotExist) {
 		return // no file at the start, and none yet

@@ -3,7 +3,7 @@
 // controllers of these kinds give to their pods, as far as that can be known
 // before the pods are there.
 //
-// A name is a pattern where a part of it is random. Examples picks names from
-// the patterns so that each glob of the node config that could match one of
-// them, or not, is seen to do so. Nothing here talks to a cluster.
+// A name with a random part is a pattern. Examples picks names from the patterns, one
+// for each way in which the globs of the node config can match. Nothing here talks to a
+// cluster.
 package workload

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// maxWays bounds how many ways of matching globs are followed at a place of a name.
+// maxWays bounds how many ways to match the globs are followed at once.
 const maxWays = 10_000
 
 // errTooManyWays ends a search that would take too long.
 var errTooManyWays = errors.New("the globs of podNames match in too many ways to try all")
 
-// Examples returns names of pods, one for each set of lists that can match together.
-// A list matches a name if one of its globs does. So what is true of every
-// example, as far as it depends on these lists, is true of every name.
+// Examples returns names of pods, one for each set of lists that can match together. A
+// list matches a name if one of its globs does. So a decision that depends only on which
+// lists match is the same for all names if it is the same for all examples.
 func (n Names) Examples(lists [][]string) ([]string, error) {
 	m := newMatcher(lists)
 	seen := map[string]bool{}
@@ -38,12 +38,12 @@ func (n Names) Examples(lists [][]string) ([]string, error) {
 
 // matcher matches names against the globs of all lists at once, a character at a time.
 type matcher struct {
-	tokens []string // of one glob after the other; "" ends a glob
+	tokens []string // of all globs, one after the other; "" ends a glob
 	lists  []int    // which list the token belongs to
 	starts []int    // the first token of each glob
 }
 
-// way is one way to match the beginning of a name, and a name that goes it.
+// way is one way to match the beginning of a name, with an example of the beginning.
 type way struct {
 	at   []int // tokens that may match the next character, in order
 	name string
@@ -74,8 +74,8 @@ func split(glob string) []string {
 	return tokens
 }
 
-// tokenLength is the length of the glob's first token: "*", a set in brackets, a
-// character after "\", or a character alone.
+// tokenLength returns the length of the glob's first token: "*", a set in brackets, "\"
+// with a character, or a character alone.
 func tokenLength(glob string) int {
 	switch glob[0] {
 	case '\\':
@@ -93,7 +93,7 @@ func tokenLength(glob string) int {
 	return 1
 }
 
-// walk returns all ways in which a name of the pattern can end.
+// walk returns every way to match a whole name of the pattern.
 func (m *matcher) walk(p pattern) ([]way, error) {
 	ways := []way{{at: m.follow(m.starts)}}
 	var ends []way
@@ -150,7 +150,7 @@ func (m *matcher) follow(at []int) []int {
 	return slices.Compact(all)
 }
 
-// matched names the lists of which a glob has ended.
+// matched returns, as text, the lists that match: the end of one of their globs is in at.
 func (m *matcher) matched(at []int) string {
 	var lists []int
 	for _, i := range at {

@@ -15,8 +15,8 @@ type Names struct {
 // String shows the names to a person: "worker-0 to worker-2", "web-<hash>-<suffix>".
 func (n Names) String() string { return n.text }
 
-// pattern is a set of names: at each place stands one of the characters there.
-// Each of the first characters alone is a name, too, from min characters on.
+// pattern is a set of names. Character i of a name is one of places[i], and a name has min
+// to len(places) characters.
 type pattern struct {
 	places []string
 	min    int
@@ -27,13 +27,13 @@ const (
 	maxBase      = 58 // of a name to which a suffix is added; the rest is cut off
 	suffixLength = 5
 	maxHash      = 10 // of a template's hash, a decimal number of 32 bits
-	maxName      = 63 // of what a pod is called everywhere, its host name included
+	maxName      = 63 // of a pod's name, which is its host name, too
 )
 
 // maxNumbered bounds how many pods with numbers in their names are judged.
 const maxNumbered = 10_000
 
-// Characters of names. Those at random leave out vowels and what looks like them.
+// Characters of names. The random ones exclude vowels, and digits that look like vowels.
 const (
 	digits    = "0123456789"
 	random    = "bcdfghjklmnpqrstvwxz2456789"
@@ -42,7 +42,7 @@ const (
 
 func exactly(text string) pattern { return pattern{}.join(text) }
 
-// then adds n places with one of the characters each.
+// then adds n places for any of the characters.
 func (p pattern) then(characters string, n int) pattern {
 	places := append([]string{}, p.places...)
 	for range n {
@@ -65,10 +65,10 @@ func (p pattern) cut(n int) pattern {
 	return pattern{p.places[:n], n}
 }
 
-// generated is the name that the API server makes of generateName.
+// generated returns the names that the API server makes from generateName.
 func (p pattern) generated() pattern { return p.cut(maxBase).then(random, suffixLength) }
 
-// objectName is the pattern of the object's own name, and how it is shown.
+// objectName returns the pattern of the object's own name, and its text for people.
 func objectName(m metadata) (pattern, string) {
 	if m.Name == "" {
 		return exactly(m.GenerateName).generated(), m.GenerateName + "<suffix>"
@@ -76,7 +76,7 @@ func objectName(m metadata) (pattern, string) {
 	return exactly(m.Name), m.Name
 }
 
-// podNames are the names that the kind's controller gives to the pods of the object.
+// podNames returns the names that the object's controller gives to its pods.
 func podNames(o object, s spec) (Names, error) {
 	name, text := objectName(o.Metadata)
 	switch o.known() {
@@ -91,14 +91,14 @@ func podNames(o object, s spec) (Names, error) {
 	case "Job":
 		return jobNames(name, text, s)
 	case "CronJob":
-		// The job's name ends with its time in minutes since 1970, of eight digits until 2160.
+		// The job's name ends with its time in minutes since 1970: eight digits until 2160.
 		return jobNames(name.join("-").then(digits, 8), text+"-<time>", *s.JobTemplate.Spec)
 	}
 	return anyNames(name, text), nil
 }
 
-// deploymentNames are the names that a Deployment's ReplicaSets give. A hash is of any
-// length up to maxHash, and that decides what is cut off.
+// deploymentNames returns the names that a Deployment's ReplicaSets give. A hash has up to
+// maxHash characters, and its length decides how much of the name is cut off.
 func deploymentNames(name pattern, text string) Names {
 	n := Names{text: text + "-<hash>-<suffix>"}
 	for length := maxHash; length > 0; length-- {
@@ -126,8 +126,8 @@ func statefulSetNames(name pattern, text string, s spec) (Names, error) {
 	return n, nil
 }
 
-// jobNames are the names of a Job's pods. Those of an indexed Job have their index before
-// the suffix, and the Job's name is cut so that it stays whole.
+// jobNames returns the names of a Job's pods. An indexed Job puts the index before the
+// suffix, and cuts its own name rather than the index.
 func jobNames(name pattern, text string, s spec) (Names, error) {
 	if s.CompletionMode != "Indexed" {
 		return Names{[]pattern{name.join("-").generated()}, text + "-<suffix>"}, nil
@@ -143,8 +143,8 @@ func jobNames(name pattern, text string, s spec) (Names, error) {
 	return n, nil
 }
 
-// anyNames are all names, those that begin with the object's first: nobody knows how
-// the controller of another kind calls its pods.
+// anyNames returns all names, beginning with those that start with the object's name:
+// nobody knows how the controller of another kind names its pods.
 func anyNames(name pattern, text string) Names {
 	own := name.join("-").cut(maxName - 1)
 	own.places = own.then(anyOfName, maxName-own.min).places

@@ -13,7 +13,7 @@ import (
 // Workload is a Kubernetes object that is a pod, or makes pods.
 type Workload struct {
 	Kind      string
-	Namespace string // the one that kubectl would choose, if the object says none
+	Namespace string // "default" if the object names none
 	Name      string // of the object
 
 	// Names are the names that its pods can have.
@@ -27,10 +27,10 @@ type Workload struct {
 	RuntimeClassName string
 }
 
-// String is the object's namespace and name.
+// String returns the object's namespace and name.
 func (w Workload) String() string { return w.Namespace + "/" + w.Name }
 
-// object is as much of a Kubernetes object as tells what its pods ask for.
+// object has the fields of a Kubernetes object that tell what its pods ask for.
 type object struct {
 	APIVersion string            `json:"apiVersion"`
 	Kind       string            `json:"kind"`
@@ -160,8 +160,8 @@ func (o object) template() (s spec, t *template, err error) {
 	return s, s.Template, nil
 }
 
-// known returns the kind if it is one of Kubernetes' own whose pods' names are known,
-// else "". An object that names no group is taken at its kind's word.
+// known returns the kind if Kubernetes' own controller names its pods, else "". If the
+// object names no API group, the kind alone counts.
 func (o object) known() string {
 	group, _, ok := strings.Cut(o.APIVersion, "/")
 	switch {
