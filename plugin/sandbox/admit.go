@@ -6,11 +6,11 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Admit decides on a container of a sandbox. A runtime starts pods also while the plugin
-// is away or does not answer, without their devices: such a pod gets them now if it has
-// had no container yet, and no container otherwise. What decides is the published state
-// and not the devices' names, since programs rename devices. requests are read only when
-// they are needed.
+// Admit decides whether a container of a sandbox may start. While the plugin is away or
+// does not answer, a runtime starts pods without their devices. If such a pod has had no
+// container yet, Admit attaches the devices now, else it refuses the container. It goes by
+// the published state, not by the devices' names, which programs change. It calls requests
+// only if it needs them.
 func (t *Table) Admit(ctx context.Context, s Sandbox, requests func() ([]netmove.Request, error), answer Answer) error {
 	err := t.admit(ctx, s, requests, answer)
 	if err == nil {
@@ -37,8 +37,8 @@ func (t *Table) admit(ctx context.Context, s Sandbox, requests func() ([]netmove
 	return t.Attach(ctx, s, wanted, answer)
 }
 
-// attached reports whether the sandbox is published as Attached, with what it lacks
-// nevertheless.
+// attached reports whether the sandbox is published as Attached, and returns which
+// devices it lacks nevertheless.
 //
 // Invariant: what a container is told of its devices is read under the sandbox's lock.
 func (t *Table) attached(sandbox string) (yes bool, lacks error) {
@@ -46,8 +46,8 @@ func (t *Table) attached(sandbox string) (yes bool, lacks error) {
 	return t.attachedLocked(sandbox)
 }
 
-// tellLate notes on the devices of a late attach what cannot be known: the runtime's list
-// leaves out containers that have ended, so that an init container may have run before.
+// tellLate adds a difference to the devices of a late attach: an init container may have
+// run without them, since the runtime's list leaves out containers that have ended.
 func (t *Table) tellLate(sandbox string, plan netmove.Plan) {
 	late := false
 	t.memories.look(sandbox, func(one *memory) { late = one.late })

@@ -2,18 +2,18 @@ package sandbox
 
 import "context"
 
-// Answer is how who has asked for devices learns of success. An attach that nobody
-// learns of in time is undone.
+// Answer tells the caller of an attach of its success. An attach is undone if the caller
+// does not learn of it in time.
 type Answer interface {
-	// Late is an error once nobody waits for the answer any more.
+	// Late returns an error once nobody waits for the answer any more.
 	Late() error
 
-	// Succeed decides that who asked is told of success. After an error it is told of a
-	// failure.
+	// Succeed decides that the caller is told of success. If it returns an error, the
+	// caller is told of a failure.
 	Succeed() error
 }
 
-// untilDone is the Answer to who waits until its context ends.
+// untilDone is the Answer to a caller that waits until its context ends.
 type untilDone struct{ context.Context }
 
 func (u untilDone) Late() error    { return context.Cause(u.Context) }

@@ -17,15 +17,15 @@ import (
 // ErrHostNetwork refuses a pod that has no network namespace of its own.
 var ErrHostNetwork = errors.New("pod uses the host network, where it has the node's devices already: remove the annotation or hostNetwork")
 
-// beginTries bounds how often a decision is made again because a device has come home
-// meanwhile, which may have been seen half restored.
+// beginTries bounds how often a decision is made again because a device came home
+// meanwhile: the decision may have seen the device half restored.
 const beginTries = 20
 
-// Attach gives a sandbox that starts the devices that its pod asks for: all of them, or
-// none, with the reason.
+// Attach attaches all devices that the pod asks for. If it returns an error, it has
+// attached none.
 //
 //	requests -> snapshots -> policy -> plan
-//	-> journal begins -> devices move -> journal commits -> who asked is told
+//	-> journal begins -> devices move -> journal commits -> the caller is told
 //	-> the sandbox is published as Attached
 func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Request, answer Answer) error {
 	if len(requests) == 0 {
@@ -37,7 +37,7 @@ func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Reques
 		return context.Cause(ctx)
 	}
 	if attached, err := t.attachedLocked(s.ID); attached {
-		return err // told twice
+		return err // the runtime asks twice
 	}
 	if t.memories.populated(s.ID) {
 		return t.missedError(s.ID)
@@ -50,7 +50,7 @@ func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Reques
 	return t.transact(ctx, netns, begin, answer)
 }
 
-// attachedLocked is attached for who holds the sandbox's lock.
+// attachedLocked is attached for a caller that holds the sandbox's lock.
 func (t *Table) attachedLocked(sandbox string) (yes bool, lacks error) {
 	if r, ok := t.journal.Get(sandbox); ok && r.State == journal.Attached {
 		return true, lacking(r)
@@ -58,7 +58,7 @@ func (t *Table) attachedLocked(sandbox string) (yes bool, lacks error) {
 	return false, nil
 }
 
-// lacking says which devices an attached sandbox does not have any more, and why.
+// lacking says which devices an attached sandbox has lost, and why.
 func lacking(r *journal.Record) error {
 	if len(r.Problems) == 0 {
 		return nil
@@ -71,7 +71,7 @@ func lacking(r *journal.Record) error {
 }
 
 // transact writes the record of an attach, pins the namespace, and moves the devices. It
-// closes the namespace in the end, or leaves it to the pin.
+// closes netns, unless pins keeps the handle.
 func (t *Table) transact(ctx context.Context, netns netmove.Namespace, begin func() (*journal.Record, error), answer Answer) error {
 	record, err := begin()
 	for tries := 1; errors.Is(err, journal.ErrStale) && tries < beginTries; tries++ {
@@ -95,15 +95,15 @@ func (t *Table) transact(ctx context.Context, netns netmove.Namespace, begin fun
 	return errors.Join(err, netns.Close())
 }
 
-// endEarlier returns what earlier sandboxes of the same pod hold, if they have ended and
-// the runtime has not said so yet: the pod needs it now. It waits for a return that is
-// under way. No lock is held meanwhile, so two sandboxes cannot wait for each other.
+// endEarlier returns the devices of earlier sandboxes of the same pod that have ended
+// without a hook: the pod needs these devices now. It waits for a return that is under
+// way. It holds no lock meanwhile, so two sandboxes cannot wait for each other.
 func (t *Table) endEarlier(s Sandbox) {
 	for _, r := range t.journal.All() {
 		if r.Pod.UID != s.Pod.UID || r.Pod.UID == "" || r.Sandbox == s.ID {
 			continue
 		}
-		// What fails is logged, and the new sandbox is refused then.
+		// An error has been logged, and the new sandbox is refused then.
 		switch {
 		case r.State == journal.Returning:
 			_ = t.returnAll(r.Sandbox, unfinished)
@@ -115,7 +115,7 @@ func (t *Table) endEarlier(s Sandbox) {
 
 // openPod opens the pod's network namespace, which must not be the host's.
 func (t *Table) openPod(s Sandbox) (netmove.Namespace, error) {
-	if s.NetnsPath == "" { // containerd names none for a pod of the host's
+	if s.NetnsPath == "" { // containerd names none for a pod on the host network
 		return nil, ErrHostNetwork
 	}
 	netns, err := t.kernel.OpenNamespace(s.NetnsPath)
@@ -128,8 +128,8 @@ func (t *Table) openPod(s Sandbox) (netmove.Namespace, error) {
 	return netns, nil
 }
 
-// begin decides and writes the record. After it the devices are the sandbox's; nothing
-// has been touched yet.
+// begin decides and writes the record. From then on the devices are the sandbox's, though
+// none has moved yet.
 func (t *Table) begin(ctx context.Context, s Sandbox, netns netmove.Namespace, requests []netmove.Request) (*journal.Record, error) {
 	since := t.journal.Homecomings()
 	d, err := Decide(t.mover, t.journal, t.config.Load(), s.asker(), requests)
@@ -158,10 +158,10 @@ func (t *Table) begin(ctx context.Context, s Sandbox, netns netmove.Namespace, r
 
 func fromPool(a netmove.Attachment) bool { return a.Request.Pool != "" }
 
-// move moves the devices of a record and commits it. Whatever fails, the news of success
-// included, brings all of them back. So does the loss of the runtime: the pod may have
-// containers by now, which would not expect the devices. If it has none, it gets them
-// before the first.
+// move moves the devices of a record and commits it. If anything fails, all devices
+// return. They also return if nobody waits for the answer any more: the pod may have
+// containers by now that would not expect devices. If the pod has no container, the gate
+// attaches the devices before the first one.
 func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journal.Record, answer Answer) error {
 	log := recordLog(t.log, record)
 	began := time.Now()
@@ -182,7 +182,7 @@ func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journ
 	return nil
 }
 
-// undoPart is the part of an error of an attach that says what could not be undone.
+// undoPart returns err if it says that an undo is not complete, else nil.
 func undoPart(err error) error {
 	if errors.Is(err, netmove.ErrUndo) {
 		return err
@@ -190,11 +190,11 @@ func undoPart(err error) error {
 	return nil
 }
 
-// commit writes that the sandbox has its devices, has who asked told of it, and publishes
-// it. The record of a late request is never written: a pod with containers would not be
-// found missed.
+// commit writes that the sandbox has its devices, tells the caller, and publishes the
+// record. It never writes the record of a late request: a pod with containers would not
+// be found missed.
 //
-// Invariant: a sandbox is published as Attached only after who asked was told.
+// Invariant: a sandbox is published as Attached only after the caller was told.
 func (t *Table) commit(record *journal.Record, answer Answer) error {
 	if err := answer.Late(); err != nil {
 		return err
@@ -210,15 +210,15 @@ func (t *Table) commit(record *journal.Record, answer Answer) error {
 		t.memories.look(record.Sandbox, func(one *memory) { one.missed = "" })
 		return nil
 	}
-	// The undo does not wait for a disk that is full. Until this is written, a crash
-	// leaves a record that says that the pod has its devices, as it may by then.
+	// The undo does not wait for a full disk. If this write fails, a crash leaves a record
+	// that says Attached, and the pod may have the devices.
 	r := *record
 	r.State = journal.Returning
 	return errors.Join(err, t.journal.Put(&r))
 }
 
-// abandon ends the record of an attach that failed. What could not be undone is left to
-// the sweep.
+// abandon ends the record of an attach that failed. If undo is not nil, it leaves the
+// rest to the sweep.
 //
 // Invariant: a record and its pin stay until every device of it is home.
 func (t *Table) abandon(record *journal.Record, undo error) error {
@@ -233,7 +233,7 @@ func (t *Table) abandon(record *journal.Record, undo error) error {
 	return errors.Join(err, t.journal.Put(&r))
 }
 
-// release ends what is kept of a sandbox whose devices are all home. The pin goes first:
+// release removes pin and record of a sandbox whose devices are all home, the pin first:
 // there is no pin without a record.
 func (t *Table) release(sandbox string) error {
 	if err := t.pins.release(sandbox); err != nil {
@@ -242,7 +242,7 @@ func (t *Table) release(sandbox string) error {
 	return t.journal.Remove(sandbox)
 }
 
-// compare tells of devices that are attached and not quite as meant.
+// compare logs and counts the differences of attached devices.
 func (t *Table) compare(log *slog.Logger, plan netmove.Plan) {
 	for _, a := range plan {
 		t.altered.drop(a.Before.Identity.RecognisableName())

@@ -268,10 +268,10 @@ func TestMoveIsRefused(t *testing.T) {
 	}{
 		{Move{Device: "eth1", Name: "a b"}, "lab", "--name: "},
 		{Move{Device: "eth1"}, "nowhere", "network namespace nowhere: not found"},
-		{Move{Device: "eth1"}, "host", "--netns: that is the network namespace that the devices are in"},
+		{Move{Device: "eth1"}, "host", "--netns: the devices are in this network namespace already"},
 		{Move{Device: "eth7"}, "lab", `device "eth7" not found on this node`},
 		{Move{Device: "eth1", Name: "taken"}, "lab", "the name is taken"},
-		{Move{Device: "eth5"}, "lab", `device "eth5" has what would be lost, `},
+		{Move{Device: "eth5"}, "lab", `device "eth5" would lose `},
 		{Move{Device: "eth5x"}, "lab", `device "eth5x" is protected`},
 		{Move{Device: "eth6", Force: true}, "lab", "eth6"},
 	} {
@@ -340,7 +340,7 @@ func TestChosenDeviceIsExchanged(t *testing.T) {
 	})
 	_, err = Decide(n.mover, n.journal, n.Config(), config.Pod{Namespace: "default"},
 		[]netmove.Request{{Match: netmove.Match{Driver: "macvlan"}}})
-	if err == nil || !strings.Contains(err.Error(), `device "ethm", which was chosen for the pod, not found any more`) {
+	if err == nil || !strings.Contains(err.Error(), `device "ethm" was chosen for the pod, and then another device got its name: not found`) {
 		t.Errorf("error is %v", err)
 	}
 }

@@ -9,23 +9,23 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Selection is what an operator wants returned: the devices of one sandbox, some devices by
-// their host names, or all.
+// Selection says which devices an operator wants returned: the devices of one sandbox, some
+// devices by their host names, or all.
 type Selection struct {
 	Sandbox string   `json:"sandbox,omitempty"`
 	Devices []string `json:"devices,omitempty"`
 	All     bool     `json:"all,omitempty"`
 }
 
-// Returned is what a return by hand has done.
+// Returned says what a return by hand has done.
 type Returned struct {
-	Devices  []string `json:"devices"`            // that are home and as they were
-	Problems []string `json:"problems,omitempty"` // each is about one that is not
+	Devices  []string `json:"devices"`            // home, and as they were
+	Problems []string `json:"problems,omitempty"` // one for each other device
 }
 
-// ReturnByHand returns devices that an operator has chosen, also from pods that run. Those
-// that are quarantined or lost get another try; a virtual device that is still lost then is
-// forgotten.
+// ReturnByHand returns the devices that an operator has chosen, even from running pods. It
+// tries quarantined and lost devices once more, and forgets a virtual device that is still
+// lost.
 func (t *Table) ReturnByHand(s Selection) (Returned, error) {
 	chosen, err := t.choose(s)
 	if err != nil {
@@ -58,8 +58,7 @@ func (c chosen) calls(name string) bool {
 	return name == c.Before.Name || name == deviceKey(c.Attachment) || slices.Contains(c.Before.Altnames, name)
 }
 
-// choose finds the devices that are meant. Each has to be there, and each name has to mean
-// one.
+// choose finds the selected devices. Each name must mean exactly one device.
 func (t *Table) choose(s Selection) ([]chosen, error) {
 	var away, list []chosen
 	for _, r := range t.journal.All() {
@@ -89,7 +88,7 @@ func (t *Table) choose(s Selection) ([]chosen, error) {
 	return list, nil
 }
 
-// one refuses a name that means none or several of the devices that are away.
+// one refuses a name that means no device or several.
 func one(name string, means []chosen) error {
 	switch len(means) {
 	case 1:

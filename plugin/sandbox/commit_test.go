@@ -35,7 +35,7 @@ func (n *node) onDisk(t *testing.T, p *testPod) string {
 	return "unknown"
 }
 
-// Invariant: a sandbox is published as Attached only after who asked was told. The disk says
+// Invariant: a sandbox is published as Attached only after the caller was told. The disk says
 // so before, since a crash may come after the news.
 func TestAttachedOnlyAfterTheNews(t *testing.T) {
 	n := newNode(t, allowAll)

@@ -13,16 +13,14 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// Decision is what a pod may have: the plan of its devices, and the rule of
-// the node config that allows each.
+// Decision is what a pod may have: the plan of its devices, and the allow rule for each.
 type Decision struct {
 	Plan   netmove.Plan
 	Grants []config.Grant
 }
 
-// Decide tells what would move for a pod that asks for these devices, or every
-// reason against it. It reads the devices and changes nothing. j may be nil
-// where nothing is known of other pods.
+// Decide returns what would move into a pod that asks for these devices, or every reason
+// why nothing would. It changes nothing. j may be nil if nothing is known of other pods.
 func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod config.Pod, requests []netmove.Request) (*Decision, error) {
 	if err := c.AllowPod(pod, len(requests)); err != nil {
 		return nil, err
@@ -44,8 +42,8 @@ func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod conf
 	return d, err
 }
 
-// bySpecificity orders requests by name before those by match, and these before those by
-// pool, so that a pool does not give away what the pod asks for by name.
+// bySpecificity puts requests by name first, then by match, then by pool. So a pool does
+// not give away a device that another request of the pod needs.
 func bySpecificity(requests []netmove.Request) []int {
 	order := make([]int, 0, len(requests))
 	for _, kind := range []func(netmove.Request) bool{
@@ -65,12 +63,12 @@ func bySpecificity(requests []netmove.Request) []int {
 // selection finds the devices that the requests of one pod mean.
 type selection struct {
 	mover   *netmove.Mover
-	journal *journal.Journal // nil where nothing is known of other pods
+	journal *journal.Journal // nil if nothing is known of other pods
 	config  *config.NodeConfig
 	pod     config.Pod
 
-	requests []netmove.Request // with Device filled in where one has been chosen
-	devices  []netmove.Device  // of the requests; zero where none has been chosen
+	requests []netmove.Request // with Device once a device was chosen
+	devices  []netmove.Device  // of the requests; zero until a device was chosen
 }
 
 // choose finds the device of a request, and the rule that allows it.
@@ -84,12 +82,12 @@ func (s *selection) choose(i int) (config.Grant, error) {
 	return s.take(i, s.requests[i], func(netmove.Snapshot) bool { return true })
 }
 
-// take reads the device that the request names, and asks for permission. Its name may have
-// gone to another one since it was chosen, which is then not meant.
+// take reads the device that the request names, and asks for permission. If meant is false
+// for the device, the name has gone to another device since the choice.
 func (s *selection) take(i int, r netmove.Request, meant func(netmove.Snapshot) bool) (config.Grant, error) {
 	dev, err := s.read(r)
 	if err == nil && !meant(dev.Snapshot) {
-		err = fmt.Errorf("device %q, which was chosen for the pod, %w any more", r.Device, netmove.ErrNotFound)
+		err = fmt.Errorf("device %q was chosen for the pod, and then another device got its name: %w", r.Device, netmove.ErrNotFound)
 	}
 	if err != nil {
 		return config.Grant{}, err
@@ -101,7 +99,7 @@ func (s *selection) take(i int, r netmove.Request, meant func(netmove.Snapshot) 
 	return grant, err
 }
 
-// matching finds the one device that the facts are of.
+// matching finds the one device that the facts of the request are true of.
 func (s *selection) matching(i int, r netmove.Request) (config.Grant, error) {
 	free, err := s.free(r.Match.Holds)
 	if err != nil {
@@ -157,7 +155,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	return config.Grant{}, fmt.Errorf("pool %q has no free device on this node: %w", r.Pool, netmove.ErrNotFound)
 }
 
-// poolInUseError is the refusal of a pod whose pool is exhausted.
+// poolInUseError refuses a pod because no device of its pool is free.
 type poolInUseError struct {
 	pool string
 	err  error // about one of its devices
@@ -169,8 +167,8 @@ func (e *poolInUseError) Error() string {
 
 func (e *poolInUseError) Unwrap() error { return e.err }
 
-// free are the devices of the host that are meant, and that neither another pod has nor
-// this one by another request.
+// free returns the host's devices that are meant and free: neither another pod has them,
+// nor another request of this pod.
 func (s *selection) free(meant func(netmove.Snapshot) bool) ([]netmove.Snapshot, error) {
 	links, err := s.mover.Host.List()
 	if err != nil {
@@ -203,7 +201,7 @@ func nameList(devices []netmove.Snapshot) string {
 	return strings.Join(names, ", ")
 }
 
-// read reads the device of a request, with what only some requests need of it.
+// read reads the device of a request, and its features if the request sets any.
 func (s *selection) read(r netmove.Request) (netmove.Device, error) {
 	dev, err := s.device(r)
 	if err == nil && len(r.Features) > 0 {
@@ -212,8 +210,7 @@ func (s *selection) read(r netmove.Request) (netmove.Device, error) {
 	return dev, err
 }
 
-// device reads the device. One that is not there may be in a pod: whose, is
-// told to those who might have it.
+// device reads the device. If another pod has it, the error is inUse's.
 func (s *selection) device(r netmove.Request) (netmove.Device, error) {
 	dev, err := netmove.Read(s.mover.Host, r.Device)
 	if !errors.Is(err, netmove.ErrNotFound) {
@@ -227,7 +224,8 @@ func (s *selection) device(r netmove.Request) (netmove.Device, error) {
 	return dev, fmt.Errorf("device %q %w on this node", r.Device, netmove.ErrNotFound)
 }
 
-// inUse is the refusal of a device that somebody has, to a pod that may have it.
+// inUse refuses a device that another pod has. It names that pod only if the asking pod
+// may have the device, too.
 func (s *selection) inUse(r netmove.Request, held netmove.Snapshot, holder *journal.Record) error {
 	r.Device = cmp.Or(r.Device, held.Name)
 	if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err != nil {

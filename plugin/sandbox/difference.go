@@ -8,8 +8,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Altered is a device that is home and free, and not quite as it was: a setting without
-// which it is of use could not be put back. Who has the device next has it so.
+// Altered is a device that is home and free, but not quite as it was: a minor setting
+// could not be put back. The next pod gets the device so.
 type Altered struct {
 	Device      string               `json:"device"`
 	Pod         string               `json:"pod"` // that had it
@@ -18,7 +18,7 @@ type Altered struct {
 	identity netmove.Identity
 }
 
-// Altered lists the devices of this kind that nobody has had since.
+// Altered lists the altered devices that nobody has had since.
 func (t *Table) Altered() []Altered {
 	list := []Altered{}
 	for _, device := range t.altered.keys() {
@@ -28,7 +28,7 @@ func (t *Table) Altered() []Altered {
 	return list
 }
 
-// alter notes what of a device that is home could not be put back.
+// alter notes which settings of a device could not be put back.
 func (t *Table) alter(a netmove.Attachment, holder string, err error) {
 	var minor *netmove.MinorError
 	if !errors.As(err, &minor) {

@@ -8,22 +8,21 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// ErrTooMany refuses what cannot be done in the time that is left.
+// ErrTooMany refuses an attach that takes longer than the time that is left.
 var ErrTooMany = errors.New("too many devices for the time")
 
-// estimate is the shortest time that an attach took on this node, by what drives the
-// device. It is a lower bound: a slow attach does not raise it, so that what would have
-// fitted is never refused. The zero value knows nothing, and refuses nothing.
+// estimate knows the shortest time that an attach of a device took on this node, by
+// driver. The time is a lower bound: a slow attach does not raise it, so that no attach
+// is refused in error. The zero value refuses nothing.
 type estimate struct{ fastest keyed[time.Duration] }
 
-// driver is what drives a device: two devices with the same take as long as each other.
+// driver returns the kind and the driver of a device: such devices take equally long.
 func driver(a netmove.Attachment) string {
 	id := a.Before.Identity
 	return id.Kind + "/" + id.Driver
 }
 
-// measured notes how long the attach of devices took. It learns from those that are all
-// driven by the same.
+// measured notes how long an attach took, if all its devices have the same driver.
 func (e *estimate) measured(plan netmove.Plan, took time.Duration) {
 	for _, a := range plan {
 		if driver(a) != driver(plan[0]) {
@@ -38,7 +37,7 @@ func (e *estimate) measured(plan netmove.Plan, took time.Duration) {
 	})
 }
 
-// fits refuses what cannot be done in the time that is left.
+// fits refuses a plan that takes longer than the time that is left.
 func (e *estimate) fits(plan netmove.Plan, left time.Duration) error {
 	var need time.Duration
 	for _, a := range plan {

@@ -14,13 +14,12 @@ type Listed struct {
 	Populated   bool              // a container of it is in the list, too
 }
 
-// readFor bounds how long one look of the sweep reads annotations, each of which a
-// pod's author may have made dear to read.
+// readFor bounds how long one sweep reads annotations: a pod's author may have written one
+// that takes long.
 const readFor = 10 * time.Millisecond
 
-// List notes which sandboxes the runtime has, and those among them that may ask for
-// devices. It only stores: annotations are read by the sweep, so that no pod can keep
-// the runtime waiting.
+// List notes which sandboxes the runtime has, and which of them may ask for devices. It
+// only stores: the sweep reads the annotations, so no pod can keep the runtime waiting.
 func (t *Table) List(has map[string]bool, asking []Listed) {
 	for _, l := range asking {
 		if l.NetnsPath == "" {
@@ -45,9 +44,9 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 	}
 }
 
-// reconcile reads the annotations of listed sandboxes that have a container and no
-// record, and reports those that run without the devices that they ask for. They are not
-// touched: their containers would not expect it. It reports whether some are left.
+// reconcile reads the annotations of listed sandboxes that have a container and no record.
+// Sandboxes that ask for devices are missed: their containers would not expect devices
+// now. It reports whether annotations are left to read.
 func (t *Table) reconcile() (more bool) {
 	began, read := time.Now(), 0
 	for _, id := range t.memories.keys() {
@@ -68,7 +67,7 @@ func (t *Table) reconcile() (more bool) {
 	return false
 }
 
-// unread are the annotations of a sandbox that have to be read, nil for none.
+// unread returns the annotations of a sandbox that are to be read, nil for none.
 func (t *Table) unread(id string) (annotations map[string]string) {
 	r, recorded := t.journal.Get(id)
 	t.memories.look(id, func(one *memory) {

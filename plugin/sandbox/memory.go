@@ -14,10 +14,10 @@ type memory struct {
 	since   time.Time // when the runtime first described it
 	inode   uint64    // of its network namespace; 0 is not looked at yet
 	listed  bool      // the runtime has listed it
-	late    bool      // it gets its devices at the gate, and the list may have left out containers
+	late    bool      // the gate attaches, after a list that may lack containers
 	ended   bool      // proven: by a hook, or by the sweep
 
-	// populated is set once a container was seen: what comes now comes too late for it.
+	// populated is set once a container was seen: devices would come too late for it.
 	populated bool
 
 	// unread are the annotations of a sandbox from the runtime's list, until the sweep
@@ -42,7 +42,7 @@ type memory struct {
 // memories are the memories by sandbox. The zero value is empty.
 type memories struct{ keyed[memory] }
 
-// describe notes how the runtime describes a sandbox.
+// describe notes how the runtime describes a sandbox, and calls also.
 func (m *memories) describe(s Sandbox, also func(*memory)) {
 	m.change(s.ID, func(one *memory) {
 		if one.since.IsZero() {
@@ -65,7 +65,7 @@ func (m *memories) absent(sandbox string) (yes bool) {
 	return yes
 }
 
-// try counts one more try in a row about a device.
+// try counts one more try for a device, and returns how many there were in a row.
 func (m *memories) try(sandbox, device string) (tries int) {
 	m.change(sandbox, func(one *memory) {
 		if one.tries == nil {
@@ -77,8 +77,8 @@ func (m *memories) try(sandbox, device string) (tries int) {
 	return tries
 }
 
-// news reports whether the problem of a device, or of the sandbox as a whole (""), is
-// another one than was logged last.
+// news notes the problem of a device, or of the whole sandbox (""), and reports whether
+// the last one was different.
 func (m *memories) news(sandbox, device, text string) (is bool) {
 	m.change(sandbox, func(one *memory) {
 		if one.told == nil {
@@ -98,8 +98,8 @@ func (m *memories) done(sandbox, device string) {
 	})
 }
 
-// forget drops the memory of a sandbox that has ended, unless the record is still there:
-// then it is dropped with that.
+// forget drops the memory of a sandbox that has ended. While there is a record, it only
+// notes the end.
 func (t *Table) forget(sandbox string) {
 	_, recorded := t.journal.Get(sandbox)
 	t.memories.dropIf(sandbox, func(one *memory) bool {
@@ -124,7 +124,7 @@ func (t *Table) forgetEnded() {
 	}
 }
 
-// placeOfMemory is where a sandbox without a record is.
+// placeOfMemory returns where a sandbox without a record is.
 func (t *Table) placeOfMemory(sandbox string) (p place, ok bool) {
 	ok = t.memories.look(sandbox, func(one *memory) {
 		p = place{sandbox: sandbox, path: one.NetnsPath, inode: one.inode, pause: one.Pause}
@@ -140,7 +140,7 @@ func (t *Table) placeOfMemory(sandbox string) (p place, ok bool) {
 	return p, true
 }
 
-// placeOf is where a sandbox with a record is.
+// placeOf returns where a sandbox with a record is.
 func placeOf(r *journal.Record) place {
 	return place{sandbox: r.Sandbox, path: r.Netns.Path, inode: r.Netns.Inode, pause: r.Netns.Pause}
 }

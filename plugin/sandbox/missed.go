@@ -26,7 +26,7 @@ type Missed struct {
 	Reason  string `json:"reason"`
 }
 
-// miss reports a sandbox that runs without its devices, for the first reason that is known.
+// miss notes and logs that a sandbox runs without its devices. The first reason stays.
 func (t *Table) miss(sandbox, why string) {
 	var s Sandbox
 	news := false
@@ -40,7 +40,7 @@ func (t *Table) miss(sandbox, why string) {
 	}
 }
 
-// missWithout reports a sandbox that has a container, and is left without devices.
+// missWithout calls miss if the sandbox has a container and no devices.
 func (t *Table) missWithout(sandbox, why string) {
 	r, ok := t.journal.Get(sandbox)
 	if has := ok && r.State == journal.Attached; !has && t.memories.populated(sandbox) {
@@ -59,7 +59,7 @@ func (t *Table) missedError(sandbox string) error {
 	return missedFor(why)
 }
 
-// missedFor is ErrMissed with the reason and what to do.
+// missedFor returns ErrMissed with the reason and what to do.
 func missedFor(why string) error {
 	return fmt.Errorf("%w: %s; delete it, so that it starts anew", ErrMissed, why)
 }

@@ -17,14 +17,13 @@ type Move struct {
 	Netns  string `json:"netns"`          // path, as the operator calls it
 	Name   string `json:"name,omitempty"` // in the namespace; "" keeps the host name
 
-	// Force moves also a device that never moves for a pod, or that has state
-	// that is lost.
+	// Force moves even a device that never moves for a pod, or that would lose state.
 	Force bool `json:"force,omitempty"`
 }
 
-// Move moves a device by hand into the namespace that is at path from here. The
-// allow rules do not apply: an operator is root. The device is recorded like
-// one of a pod's, and stays until it is returned by hand.
+// Move moves a device by hand into the namespace at path, as this process sees it. The
+// allow rules do not apply: an operator is root. The device is recorded as for a pod, and
+// stays until it is returned by hand.
 func (t *Table) Move(ctx context.Context, m Move, path string) (moved string, err error) {
 	if m.Name != "" {
 		if err := config.CheckPodName(m.Name); err != nil {
@@ -58,12 +57,12 @@ func (t *Table) openTarget(path string) (netmove.Namespace, error) {
 		return nil, err
 	}
 	if netns.Cookie() == t.mover.Host.Cookie() {
-		return nil, errors.Join(errors.New("--netns: that is the network namespace that the devices are in"), netns.Close())
+		return nil, errors.Join(errors.New("--netns: the devices are in this network namespace already"), netns.Close())
 	}
 	return netns, nil
 }
 
-// notOnHost says where a device is that is not on the host.
+// notOnHost says which pod has a device that is not on the host.
 func (t *Table) notOnHost(device string, err error) error {
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return err
@@ -101,11 +100,11 @@ func (t *Table) beginMove(m Move, netns netmove.Namespace) (*journal.Record, err
 	return record, t.journal.Begin(record, since)
 }
 
-// allowMove is what the operator has to force.
+// allowMove refuses a move that the operator must force.
 func (t *Table) allowMove(dev netmove.Device) error {
 	err := t.config.Load().AllowMove(dev)
 	if err == nil && len(dev.Loss) > 0 {
-		err = fmt.Errorf("device %q has what would be lost, %s", dev.Name, netmove.Losses(dev.Loss))
+		err = fmt.Errorf("device %q would lose %s", dev.Name, netmove.Losses(dev.Loss))
 	}
 	if err != nil {
 		return fmt.Errorf("%w (unless it is forced: --force)", err)

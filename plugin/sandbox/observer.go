@@ -5,20 +5,20 @@ import "time"
 // Observer counts what happens to sandboxes. Its methods are called by many
 // goroutines.
 type Observer interface {
-	// Attached is told that a sandbox has got its devices, and how long the moves took.
+	// Attached counts a sandbox that has got its devices. The moves took so long.
 	Attached(took time.Duration)
 
-	// Returned is told how the return of one device has ended.
+	// Returned counts a device whose return has ended.
 	Returned(how Outcome)
 
-	// ReturnTook is told how long one try to return devices of a sandbox took.
+	// ReturnTook counts one try to return devices of a sandbox.
 	ReturnTook(took time.Duration)
 
-	// Differs is told of an attribute that is not as meant in a pod, or not as it
-	// was on the host.
+	// Differs counts an attribute that is not as meant in a pod, or not as before on
+	// the host.
 	Differs(where Side, attribute string)
 
-	// Recovers is told of a sandbox whose attach or return an earlier process had not
+	// Recovers counts a sandbox whose attach or return an earlier process has not
 	// completed.
 	Recovers()
 }
@@ -32,7 +32,7 @@ const (
 	HostSide Side = "host"
 )
 
-// nobody is the Observer of who counts nothing.
+// nobody is the Observer that counts nothing.
 type nobody struct{}
 
 func (nobody) Attached(time.Duration)   {}

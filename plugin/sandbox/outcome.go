@@ -18,15 +18,14 @@ const (
 	OutcomeAgain       Outcome = "again"       // not done: the sweep tries again
 )
 
-// enoughTries is how often in a row a device is looked for in vain before it counts as
-// lost; how often what a pod left on it is removed in vain before it is quarantined; and
-// how often a minor setting is put back in vain before it is left as it is. Until then the
-// namespace stays pinned.
+// enoughTries is how many tries in a row fail before the device counts as lost (if it was
+// not found), is quarantined (if something of the pod's could not be removed) or is left
+// altered (if a minor setting could not be put back). Until then the namespace stays pinned.
 const enoughTries = 3
 
-// outcomeOf reads the error of a try. enough reports whether this was the last try that is
-// due; it is asked only where that matters. guarded is set while the guard of the device's
-// name is still in the pod.
+// outcomeOf returns the outcome of a try that ended with err. guarded says that the guard
+// of the device's name is still in the pod. enough counts the try, and reports whether it
+// was the last; outcomeOf calls it only where that matters.
 func outcomeOf(err error, guarded bool, enough func() bool) Outcome {
 	var last Outcome
 	var minor *netmove.MinorError

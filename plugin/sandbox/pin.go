@@ -14,9 +14,9 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// pins keeps alive what sandboxes with devices need. Network namespaces: by a pin in the
-// folder, which outlives the process, or where that cannot be made by an open handle. BPF
-// programs that were taken off a device: by an open descriptor.
+// pins keeps alive what sandboxes with devices need. It keeps a network namespace by a pin
+// in the folder, which outlives the process, or by an open handle if no pin can be made. It
+// keeps a BPF program that was taken off a device by an open descriptor.
 type pins struct {
 	kernel Kernel
 	folder string
@@ -28,7 +28,7 @@ type pins struct {
 
 // held is what this process keeps open for a sandbox.
 type held struct {
-	netns    netmove.Namespace // nil where the namespace is pinned
+	netns    netmove.Namespace // nil if the namespace is pinned
 	programs []io.Closer
 }
 
@@ -38,8 +38,8 @@ func newPins(kernel Kernel, state string, log *slog.Logger) *pins {
 
 func (p *pins) path(sandbox string) string { return filepath.Join(p.folder, sandbox) }
 
-// pin keeps the namespace alive until release. Where there can be no pin, the handle is
-// kept, and kept is true: the caller must not close it then.
+// pin keeps the namespace alive until release. If no pin can be made, it keeps ns itself
+// and says so: the caller must not close ns then.
 func (p *pins) pin(sandbox string, ns netmove.Namespace) (kept bool, err error) {
 	err = p.kernel.Pin(ns, p.path(sandbox))
 	if !errors.Is(err, netmove.ErrCannotPin) {
@@ -52,7 +52,7 @@ func (p *pins) pin(sandbox string, ns netmove.Namespace) (kept bool, err error) 
 	return true, nil
 }
 
-// holdPrograms keeps the programs alive that were taken off the devices of a record.
+// holdPrograms keeps alive the programs that were taken off the devices of a record.
 func (p *pins) holdPrograms(r *journal.Record) error {
 	var programs []io.Closer
 	var errs []error
@@ -77,7 +77,7 @@ func (p *pins) holdPrograms(r *journal.Record) error {
 
 // count counts the namespaces that are kept alive.
 func (p *pins) count() (n int) {
-	files, _ := os.ReadDir(p.folder) // made with the first one
+	files, _ := os.ReadDir(p.folder) // there is no folder before the first pin
 	for _, sandbox := range p.held.keys() {
 		p.held.look(sandbox, func(h *held) {
 			if h.netns != nil {
@@ -103,10 +103,10 @@ func (p *pins) release(sandbox string) error {
 	return err
 }
 
-// namespace opens the namespace of a record, by its pin or by the runtime's
-// path, and nil when it is gone. No path is trusted before the cookie shows
-// what is there. done closes what was opened. An error means that it is not
-// known whether it is gone.
+// namespace opens the namespace of a record by its pin or by the runtime's path, and
+// returns nil if the namespace is gone. It trusts no path whose namespace has another
+// cookie. done closes the namespace. After an error it is unknown whether the namespace
+// is gone.
 func (p *pins) namespace(r *journal.Record) (ns netmove.Namespace, done func() error, err error) {
 	nothing := func() error { return nil }
 	if ns = p.kept(r.Sandbox); ns != nil {
@@ -132,7 +132,7 @@ func (p *pins) namespace(r *journal.Record) (ns netmove.Namespace, done func() e
 	return nil, nothing, errors.Join(errs...)
 }
 
-// kept is the handle that stands in for a pin, nil for none.
+// kept returns the handle that stands in for a pin, nil for none.
 func (p *pins) kept(sandbox string) (ns netmove.Namespace) {
 	p.held.look(sandbox, func(h *held) { ns = h.netns })
 	return ns
@@ -144,7 +144,7 @@ func (p *pins) pinned(r *journal.Record) bool {
 	return err == nil && inode == r.Netns.Inode
 }
 
-// renew pins the namespace of a record again, where the pin is gone.
+// renew pins the namespace of a record again if the pin is gone.
 func (p *pins) renew(r *journal.Record) error {
 	if p.kept(r.Sandbox) != nil || p.pinned(r) {
 		return nil
@@ -160,8 +160,8 @@ func (p *pins) renew(r *journal.Record) error {
 	return errors.Join(err, done())
 }
 
-// clean removes pins of sandboxes that have no record, left by a crash between
-// the two. A sandbox whose record could not be read may need its pin.
+// clean removes pins without a record, which a crash leaves. It keeps the pin of a sandbox
+// whose record could not be read.
 func (p *pins) clean(j *journal.Journal) error {
 	entries, err := os.ReadDir(p.folder)
 	if errors.Is(err, fs.ErrNotExist) {

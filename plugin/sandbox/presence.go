@@ -10,19 +10,19 @@ import (
 )
 
 const (
-	// lookEvery is how often the devices of a sandbox that runs are looked for. One that is
-	// missing is looked for again soon (lookAgain).
+	// lookEvery is how often the sweep looks for the devices of a running sandbox. For a
+	// missing device it looks again after lookAgain.
 	lookEvery = 3 * time.Second
 
-	// looksInVain is how often in a row a device is missing until it counts as lost.
+	// looksInVain is how often in a row a device is missing before it counts as lost.
 	looksInVain = 2
 
 	goneFromPod = "device is gone from the pod, which runs: it was deleted, or its hardware was removed"
 )
 
-// tendLocked keeps the pin of an attached sandbox in place and looks for its devices, under
-// the sandbox's lock: the record may have changed since the sweep began. It returns those
-// whose return has begun, and those that came home by themselves.
+// tendLocked renews the pin of an attached sandbox and looks for its devices, under the
+// sandbox's lock: the record may have changed since the sweep began. It returns the devices
+// whose return has begun, and the devices that came home by themselves.
 func (t *Table) tendLocked(sandbox string) (begun, home []netmove.Identity) {
 	defer t.locks.lock(sandbox)()
 	r, ok := t.journal.Get(sandbox)
@@ -56,8 +56,7 @@ func (t *Table) lookIsDue(sandbox string) (due bool) {
 	return due
 }
 
-// isDue reports whether so much time has passed since last, and then sets it to now. 0 is long
-// ago.
+// isDue reports whether it is time again, and then sets last to now. A last of 0 is long ago.
 func isDue(last *netmove.BootOffset, now netmove.BootOffset, every time.Duration) bool {
 	due := *last == 0 || time.Duration(now-*last) >= every
 	if due {
@@ -66,8 +65,8 @@ func isDue(last *netmove.BootOffset, now netmove.BootOffset, every time.Duration
 	return due
 }
 
-// look looks for the devices of an attached sandbox, and publishes what has changed: those
-// that are gone, and lost ones that the pod has again. It returns those that are home.
+// look looks for the devices of an attached sandbox. It publishes which devices are gone
+// and which lost devices are back, and returns the devices that are home.
 func (t *Table) look(r *journal.Record) (home []netmove.Identity) {
 	netns, done, err := t.pins.namespace(r)
 	if err != nil {
@@ -112,11 +111,11 @@ func (t *Table) file(r *journal.Record, here, lost, gone, back []netmove.Attachm
 type search struct {
 	*Table
 	sandbox string
-	netns   netmove.Namespace // nil when it cannot be found, so that nothing is known
+	netns   netmove.Namespace // nil if it was not found: then nothing counts as missing
 	home    []netmove.Identity
 }
 
-// finds reports whether the pod has the device.
+// finds reports whether the pod has the device, and notes a device that is home.
 func (s *search) finds(a netmove.Attachment) bool {
 	if s.netns != nil {
 		if _, err := s.netns.Find(a.Before.Identity, a.PodIndex); err == nil {
@@ -129,8 +128,8 @@ func (s *search) finds(a netmove.Attachment) bool {
 	return false
 }
 
-// misses reports whether the device was neither in the pod nor on the host, often enough in
-// a row.
+// misses reports whether the device was missing in the pod and on the host often enough in
+// a row. It notes a device that is home.
 func (s *search) misses(a netmove.Attachment) bool {
 	key := "in pod " + deviceKey(a)
 	if s.netns == nil {

@@ -24,18 +24,17 @@ const (
 	byHand     reason = "an operator wants it"
 )
 
-// End returns what a sandbox holds that has ended, as its runtime says. It may be called
-// in any order with anything else, any number of times. What cannot be returned now is
-// logged and left to the sweep.
+// End returns the devices of a sandbox that has ended, as its runtime says. It may be
+// called any number of times, in any order with other calls. It logs what it cannot return
+// now, and leaves that to the sweep.
 func (t *Table) End(sandbox string) {
 	t.forget(sandbox) // while its devices go, it is not missed
 	_ = t.returnAll(sandbox, podEnded)
 	t.forget(sandbox)
 }
 
-// returnAll returns all devices of a sandbox. Those that cannot be returned, or are home and
-// not yet as they were, stay in the journal for the sweep; the error, which has been logged,
-// tells of them.
+// returnAll returns all devices of a sandbox. A device that is not home, or not yet as it
+// was, stays in the journal for the sweep. The error has been logged.
 func (t *Table) returnAll(sandbox string, why reason) error {
 	defer t.locks.lock(sandbox)()
 	record, ok := t.journal.Get(sandbox)
@@ -54,8 +53,8 @@ func (t *Table) returnAll(sandbox string, why reason) error {
 	return r.run(slices.Concat(record.Devices, record.Lost))
 }
 
-// returnSome returns some devices of a sandbox that keeps the others. Those that are lost or
-// in quarantine get another try.
+// returnSome returns the devices for which some is true; the sandbox keeps the others. Lost
+// and quarantined devices get another try.
 func (t *Table) returnSome(sandbox string, why reason, some func(netmove.Attachment) bool) error {
 	defer t.locks.lock(sandbox)()
 	record, ok := t.journal.Get(sandbox)
@@ -95,11 +94,11 @@ type returning struct {
 	log    *slog.Logger
 	why    reason
 	before *journal.Record
-	left   journal.Record // with the devices that are not done with
-	home   []string       // names of those that are home and free
+	left   journal.Record // the record after the try
+	home   []string       // names of devices that are home and free
 	away   bool           // a device is, or may be, still in the pod
 	pinned bool           // the namespace could not be let go of
-	failed []error        // what is not as it was
+	failed []error        // why devices are not as they were
 }
 
 func (t *Table) returning(record *journal.Record, why reason) *returning {
@@ -140,15 +139,15 @@ func (r *returning) run(devices []netmove.Attachment) error {
 	return errors.Join(r.failed...)
 }
 
-// check logs what failed, when it is new.
+// check logs an error that is new.
 func (r *returning) check(what string, err error) {
 	if err != nil && r.memories.news(r.left.Sandbox, what, err.Error()) {
 		r.log.Error("cannot "+what, "err", err)
 	}
 }
 
-// all returns the devices, last one first. Where there are none, the namespace is only to be
-// let go of.
+// all returns the devices, the last one first. Without devices it does not open the
+// namespace.
 func (r *returning) all(devices []netmove.Attachment) {
 	if len(devices) == 0 {
 		return
@@ -170,7 +169,7 @@ func (r *returning) all(devices []netmove.Attachment) {
 	for _, a := range slices.Backward(devices) {
 		r.one(netns, a)
 	}
-	// In the order that they had: a look that changes nothing must not change the record.
+	// Back in their order: a try that changes nothing must not change the record.
 	slices.Reverse(r.left.Devices[kept:])
 	slices.Reverse(r.left.Quarantined[held:])
 	slices.Reverse(r.left.Lost[lost:])
@@ -202,7 +201,7 @@ func (r *returning) one(netns netmove.Namespace, a netmove.Attachment) {
 		return
 	}
 	r.memories.done(r.left.Sandbox, deviceKey(a))
-	if !(how == OutcomeLost && r.wasLost(a)) { // counted then
+	if !(how == OutcomeLost && r.wasLost(a)) { // else it was counted before
 		r.observer.Returned(how)
 	}
 }
@@ -212,20 +211,20 @@ func (r *returning) wasLost(a netmove.Attachment) bool {
 	return slices.ContainsFunc(r.before.Lost, same(a))
 }
 
-// deviceKey tells a device from every other, whatever its name.
+// deviceKey identifies a device, whatever its name.
 func deviceKey(a netmove.Attachment) string { return a.Before.Identity.RecognisableName() }
 
-// enough reports whether this try was the last that is due.
+// enough counts a try to return the device, and reports whether it was the last.
 func (r *returning) enough(a netmove.Attachment) bool {
 	return r.why == byHand || r.wasLost(a) || r.memories.try(r.left.Sandbox, deviceKey(a)) >= enoughTries
 }
 
-// same tells the attachments of the same device.
+// same returns a function that reports whether an attachment is of a's device.
 func same(a netmove.Attachment) func(netmove.Attachment) bool {
 	return among([]netmove.Identity{a.Before.Identity})
 }
 
-// among tells the attachments of these devices.
+// among returns a function that reports whether an attachment is of one of the devices.
 func among(devices []netmove.Identity) func(netmove.Attachment) bool {
 	return func(a netmove.Attachment) bool { return slices.ContainsFunc(devices, a.Before.Identity.Same) }
 }
@@ -250,10 +249,10 @@ func (r *returning) isQuarantined(a netmove.Attachment, err error) {
 		"device", a.Before.Name, "err", err, "hint", "remove what is on it, then: nri-netdev return "+a.Before.Name)
 }
 
-// isLost files a device that cannot be found. Hardware stays on record whatever a person
-// says: it comes home as the pod left it.
+// isLost files a device that cannot be found. A return by hand forgets it if it is virtual.
+// Hardware stays on record: it may come home later, as the pod left it.
 func (r *returning) isLost(a netmove.Attachment, err error) {
-	if r.why == byHand && !hardware(a) { // who is told need not be told again, but the pod lacks it
+	if r.why == byHand && !hardware(a) { // the operator is told, and the pod still lacks it
 		if r.left.State == journal.Attached {
 			r.problem(a, err)
 		}
@@ -266,12 +265,12 @@ func (r *returning) isLost(a netmove.Attachment, err error) {
 	}
 }
 
-// hardware reports whether the kernel brings the device home when the namespace that it is
-// in dies. Virtual devices die with it.
+// hardware reports whether the kernel brings the device home when its namespace dies. A
+// virtual device dies with the namespace.
 func hardware(a netmove.Attachment) bool { return a.Before.Identity.Parent != "" }
 
-// again files a device whose return is tried again. The sweep does so every second: what it
-// meets is logged when it is new.
+// again files a device for another try. It logs only an error that is new, since the sweep
+// tries every second.
 func (r *returning) again(a netmove.Attachment, err error) {
 	r.left.Devices = append(slices.Clone(r.left.Devices), a)
 	r.away = r.away || !errors.Is(err, netmove.ErrDiffers)
@@ -298,7 +297,7 @@ func (r *returning) write() {
 		if r.check("remove the record", err); err == nil {
 			return
 		}
-		// Published without devices, the record has none returned again.
+		// The record stays, but without devices: none of them is returned again.
 	}
 	if ended := r.left.State == journal.Quarantined || r.left.State == journal.Lost; ended && r.left.Ended.IsZero() {
 		r.left.Ended = time.Now()

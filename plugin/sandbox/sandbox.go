@@ -12,15 +12,15 @@ type Sandbox struct {
 	ID  string
 	Pod journal.Pod
 
-	// NetnsPath is the path of the pod's network namespace; "" is the host's own,
-	// or a sandbox that has stopped.
+	// NetnsPath is the path of the pod's network namespace; "" on the host network, and
+	// after the sandbox has stopped.
 	NetnsPath string
 
 	Pause   int    // pid of the pause process; 0 is not told
 	Handler string // runtime handler; "" is the runtime's default
 }
 
-// asker is the pod as the node config judges it.
+// asker returns the pod as the node config judges it.
 func (s Sandbox) asker() config.Pod {
 	return config.Pod{Namespace: s.Pod.Namespace, Name: s.Pod.Name, RuntimeHandler: s.Handler}
 }

@@ -25,8 +25,8 @@ func States() []State {
 	return []State{StateAttaching, StateAttached, StateReturning, StateMisnamed, StateQuarantined, StateLost}
 }
 
-// Status is what the plugin knows of devices that are not on the host as they
-// were, of pods that lack theirs, and of what could not be put back.
+// Status lists the devices that are away, the pods that run without theirs, and the
+// devices that are not as they were.
 type Status struct {
 	Attachments []Attachment `json:"attachments"`
 	Missed      []Missed     `json:"missed"`
@@ -53,7 +53,7 @@ func (t *Table) Status() Status {
 	return Status{Attachments: attachments(t.journal.All()), Missed: t.Missed(), Altered: t.Altered()}
 }
 
-// StatusOf is the status as far as the records tell it, without the plugin.
+// StatusOf returns what the records tell of the status, without the plugin.
 func StatusOf(records []*journal.Record) Status {
 	return Status{Attachments: attachments(records), Missed: []Missed{}, Altered: []Altered{}}
 }

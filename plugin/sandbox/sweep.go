@@ -17,22 +17,20 @@ const (
 	// tryEvery is how often a return that is not complete is tried again: at each tick.
 	tryEvery = sweepEvery * 9 / 10
 
-	// lookAgain is how long after a look that has not settled everything the next one
-	// follows: after the first proof of an end, or the first look for a device in vain, and
-	// while annotations are left to read.
+	// lookAgain is the pause until the next look if a look has left something open: a first
+	// proof of an end, a device that was missing once, or annotations to read.
 	lookAgain = 100 * time.Millisecond
 
-	// lostKept is how long the record of lost virtual devices is kept for people.
+	// lostKept is how long people can read the record of lost virtual devices.
 	lostKept = 24 * time.Hour
 
 	// mostLost bounds how many such records there are.
 	mostLost = 64
 )
 
-// Recover completes what the process before this one left: what it had not completed is
-// returned; what pods have, they keep, and their namespaces are pinned again where the pin is
-// gone. It is called once. Hooks may be served meanwhile: what is not home yet is nobody
-// else's.
+// Recover completes what an earlier process left: it returns devices whose attach or return
+// was not complete. Pods keep their other devices, and missing pins are made again. Recover
+// is called once. Hooks may run meanwhile: a device that is not home goes to nobody else.
 func (t *Table) Recover() {
 	defer t.recovered.Store(true)
 	for _, r := range t.left {
@@ -50,8 +48,8 @@ func (t *Table) Recover() {
 	}
 }
 
-// Sweep recovers, and then does, until ctx ends, what no hook is there for: it completes
-// returns, finds the ends of sandboxes, and looks for the devices of those that run.
+// Sweep recovers, and then does until ctx ends what no hook does: it completes returns,
+// finds the ends of sandboxes, and looks for the devices of running ones.
 func (t *Table) Sweep(ctx context.Context) {
 	t.Recover()
 	w := newWatch(t.kernel, t.log)
@@ -62,7 +60,7 @@ func (t *Table) Sweep(ctx context.Context) {
 		if t.sweep() {
 			time.AfterFunc(lookAgain, w.now)
 		}
-		// What is seen twice in a row is seen at two times.
+		// Two looks must be apart: some facts count only when two looks find them.
 		select {
 		case <-ctx.Done():
 		case <-time.After(lookAgain):
@@ -70,7 +68,7 @@ func (t *Table) Sweep(ctx context.Context) {
 	}
 }
 
-// await waits until it is time for a look, and reports whether there is to be one.
+// await waits until the next look is due. It returns false if ctx ends before.
 func (t *Table) await(ctx context.Context, w *watch, tick <-chan time.Time) bool {
 	w.follow(t.journal.All())
 	for {
@@ -109,7 +107,7 @@ func (t *Table) sweep() (soon bool) {
 			if t.seekLost(r); r.State == journal.Lost && !slices.ContainsFunc(r.Lost, hardware) {
 				lost = append(lost, r)
 			}
-		case journal.Attaching: // its hook is at work on it
+		case journal.Attaching: // its hook works on it
 		}
 	}
 	t.forgetLost(lost)
@@ -118,7 +116,7 @@ func (t *Table) sweep() (soon bool) {
 	return t.reconcile() || t.unsure()
 }
 
-// tryAgain tries to complete a return, once in tryEvery however often the sweep looks.
+// tryAgain tries to complete a return, at most once in tryEvery.
 func (t *Table) tryAgain(sandbox string) {
 	due, now := false, t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) { due = isDue(&one.triedAt, now, tryEvery) })
@@ -127,7 +125,7 @@ func (t *Table) tryAgain(sandbox string) {
 	}
 }
 
-// save writes records again that are not on disk. It logs a problem when it is new.
+// save writes records that are not on disk. It logs a problem that is new.
 func (t *Table) save() {
 	saved, err := t.journal.Save()
 	if len(saved) > 0 {
@@ -142,8 +140,8 @@ func (t *Table) save() {
 	}
 }
 
-// tend looks after a sandbox that has its devices. What was moved by hand has no end that
-// could be found.
+// tend looks after an attached sandbox. It does not look for the end of a move by hand,
+// which has none.
 func (t *Table) tend(r *journal.Record) {
 	if !r.Manual() && t.ended(placeOf(r)) {
 		t.forget(r.Sandbox)
@@ -161,8 +159,8 @@ func (t *Table) tend(r *journal.Record) {
 	}
 }
 
-// seekLost takes up devices that were lost and are home again: hardware comes home when the
-// namespace that it was hidden in dies. What is quarantined waits for an operator.
+// seekLost returns lost devices that are home again: hardware comes home when the namespace
+// that hid it dies. Quarantined devices wait for an operator.
 func (t *Table) seekLost(r *journal.Record) {
 	if home, _ := split(r.Lost, t.isHome); len(home) > 0 {
 		isOne := func(a netmove.Attachment) bool { return slices.ContainsFunc(home, same(a)) }
@@ -170,8 +168,8 @@ func (t *Table) seekLost(r *journal.Record) {
 	}
 }
 
-// forgetLost removes records of lost virtual devices that were kept for long enough, by the
-// time since boot, or that are too many.
+// forgetLost removes records of lost virtual devices that are old, by the time since boot,
+// or too many.
 //
 // Invariant: hardware that is lost stays on record until the node boots.
 func (t *Table) forgetLost(records []*journal.Record) {
@@ -186,7 +184,7 @@ func (t *Table) forgetLost(records []*journal.Record) {
 	}
 }
 
-// keptFor is how long this process has kept the record of a sandbox's lost devices.
+// keptFor returns how long this process has kept the record of a sandbox's lost devices.
 func (t *Table) keptFor(sandbox string) (d time.Duration) {
 	now := t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) {

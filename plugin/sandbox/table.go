@@ -9,7 +9,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// Table is what the sandboxes of the node hold. Make it with New.
+// Table keeps what the sandboxes of the node hold. Make it with New.
 type Table struct {
 	kernel   Kernel
 	mover    *netmove.Mover
@@ -26,9 +26,9 @@ type Table struct {
 	estimate estimate
 
 	wake      chan struct{}          // has the sweep look at once
-	left      []*journal.Record      // by the process before this one
+	left      []*journal.Record      // by an earlier process, until Recover
 	unsaved   atomic.Pointer[string] // why records are not on disk
-	recovered atomic.Bool            // nothing of that is left to do
+	recovered atomic.Bool            // Recover is done
 }
 
 // New makes a table that moves devices with mover, keeps its records in j and its pins
@@ -48,13 +48,13 @@ func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, state string, 
 	return t
 }
 
-// Config is the node config in force.
+// Config returns the node config in force.
 func (t *Table) Config() *config.NodeConfig { return t.config.Load() }
 
 // SetConfig replaces the node config. Pods that have their devices keep them.
 func (t *Table) SetConfig(c *config.NodeConfig) { t.config.Store(c) }
 
-// Recovered reports whether nothing is left to do of what earlier processes left.
+// Recovered reports whether Recover is done.
 func (t *Table) Recovered() bool { return t.recovered.Load() }
 
 // Pins counts the network namespaces that are kept alive.

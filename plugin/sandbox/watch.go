@@ -10,10 +10,10 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// watch has the sweep look at once when a pod with devices may have ended: its
-// pause process ends (pidfd_open(2)), or the file of its network namespace is
-// removed (inotify(7)). The sweep does not depend on it. While no pod has
-// devices, nothing is watched, and it is used by one goroutine only.
+// watch wakes the sweep when a pod with devices may have ended: the pause process
+// ends (pidfd_open(2)), or the file of the network namespace is removed (inotify(7)).
+// The sweep works without it, only later. While no pod has devices, nothing is watched.
+// Only one goroutine may use a watch.
 type watch struct {
 	kernel Kernel
 	log    *slog.Logger
@@ -21,8 +21,8 @@ type watch struct {
 	died    chan struct{}
 	files   *fsnotify.Watcher // nil where there is no inotify
 	folders map[string]bool   // watched
-	paths   map[string]bool   // whose removal matters
-	pauses  map[string]func() // what ends the watch, by sandbox
+	paths   map[string]bool   // files whose removal matters
+	pauses  map[string]func() // by sandbox; each ends the watch of a pause process
 }
 
 func newWatch(kernel Kernel, log *slog.Logger) *watch {
@@ -37,7 +37,7 @@ func newWatch(kernel Kernel, log *slog.Logger) *watch {
 	return w
 }
 
-// events are those of the watched folders, of other pods' files, too.
+// events returns the events of the watched folders, also about files of other pods.
 func (w *watch) events() <-chan fsnotify.Event {
 	if w.files == nil {
 		return nil
@@ -45,7 +45,7 @@ func (w *watch) events() <-chan fsnotify.Event {
 	return w.files.Events
 }
 
-// overflows tells of events that were not delivered.
+// overflows tells that events were lost.
 func (w *watch) overflows() <-chan error {
 	if w.files == nil {
 		return nil
@@ -112,7 +112,7 @@ func (w *watch) followFolders(folders map[string]bool) {
 	}
 }
 
-// now has the sweep look as soon as it can.
+// now wakes the sweep.
 func (w *watch) now() {
 	select {
 	case w.died <- struct{}{}:
