@@ -33,11 +33,12 @@ read like pods.
 
 Pods of a controller are judged by the names that it will give them, such as
 worker-0 of a StatefulSet. Where a part of the name is random, they are allowed
-only if they are under every name; if that depends on the name, check says so,
-with a name for each outcome. The names that controllers other than Kubernetes'
-own give are not known: any name is tried.
+only if every possible name is allowed; if the outcome depends on the name, check
+shows an example of each outcome. How other controllers than Kubernetes' own name
+their pods is not known: any name is tried.
 
-A runtimeClassName is resolved only by --runtime-handler.
+check does not ask the cluster: name the handler of a RuntimeClass with
+--runtime-handler.
 
 It changes nothing. The exit code is 1 if anything is invalid or refused.`,
 		RunE: func(cmd *cobra.Command, files []string) error {
@@ -53,7 +54,7 @@ It changes nothing. The exit code is 1 if anything is invalid or refused.`,
 type check struct {
 	*common
 	hostNetns       string
-	runtimeHandlers map[string]string // by the names of RuntimeClasses
+	runtimeHandlers map[string]string // by RuntimeClass
 	in              io.Reader
 	out             io.Writer
 	config          *config.NodeConfig
@@ -98,7 +99,7 @@ func (c *check) run(files []string) (err error) {
 	return nil
 }
 
-// checkWorkload prints what becomes of the pods of an object.
+// checkWorkload prints what the object's pods would get, and reports whether all is well.
 func (c *check) checkWorkload(mover *netmove.Mover, file string, w workload.Workload) bool {
 	fmt.Fprintf(c.out, "%s: %s %s", file, w.Kind, w)
 	if names := w.Names.String(); names != w.Name && names != "" {
@@ -110,7 +111,7 @@ func (c *check) checkWorkload(mover *netmove.Mover, file string, w workload.Work
 	return ok
 }
 
-// verdict tells what becomes of the pods of an object, and whether all is well with that.
+// verdict says what the object's pods would get. ok is false if that is invalid or refused.
 func (c *check) verdict(mover *netmove.Mover, w workload.Workload) (ok bool, text string) {
 	if w.NoPods {
 		return true, "  has no pod template\n"
@@ -129,8 +130,8 @@ func (c *check) verdict(mover *netmove.Mover, w workload.Workload) (ok bool, tex
 	return ok, note + text
 }
 
-// handler resolves the name of a RuntimeClass, which only the cluster knows, and
-// notes if nobody has told what it is here.
+// handler returns the handler of a RuntimeClass as --runtime-handler names it, or the
+// default handler with a note.
 func (c *check) handler(class string) (handler, note string) {
 	handler, known := c.runtimeHandlers[class]
 	if class != "" && !known {
@@ -139,8 +140,8 @@ func (c *check) handler(class string) (handler, note string) {
 	return handler, note
 }
 
-// decideEach decides for each name that makes a difference. If the outcomes are
-// not the same, each is told with the first name that has it.
+// decideEach decides for each pod name that may make a difference. If outcomes differ, it
+// shows each with an example.
 func (c *check) decideEach(mover *netmove.Mover, w workload.Workload, handler string, requests []netmove.Request) (ok bool, text string) {
 	names, err := w.Names.Examples(c.podNames(w.Namespace))
 	if err != nil {
@@ -169,7 +170,7 @@ func indent(text string) string {
 	return regexp.MustCompile(`(?m)^  `).ReplaceAllString(text, "    ")
 }
 
-// podNames are the podNames of each allow rule that could allow pods of a namespace.
+// podNames returns the podNames of each allow rule for the namespace.
 func (c *check) podNames(namespace string) [][]string {
 	var lists [][]string
 	for _, r := range c.config.Allow {
@@ -182,7 +183,7 @@ func (c *check) podNames(namespace string) [][]string {
 	return lists
 }
 
-// decide tells what would move for one pod, or why not.
+// decide says what would move into one pod, or why nothing would.
 func (c *check) decide(mover *netmove.Mover, pod config.Pod, requests []netmove.Request) (ok bool, text string) {
 	d, err := sandbox.Decide(mover, c.journal, c.config, pod, requests)
 	if err != nil {
@@ -194,7 +195,7 @@ func (c *check) decide(mover *netmove.Mover, pod config.Pod, requests []netmove.
 	return true, text
 }
 
-// refusal is how a refusal is printed.
+// refusal formats a refusal.
 func refusal(err error) string {
 	var b strings.Builder
 	for line := range strings.SplitSeq(err.Error(), "\n") {
@@ -204,16 +205,16 @@ func refusal(err error) string {
 	return b.String()
 }
 
-// readJournal reads what pods have. Where there is no plugin, or one may not look, nothing
-// is known of that, and devices that are away are not found.
+// readJournal reads which devices pods have. If it cannot, check does not find these
+// devices.
 func (c *check) readJournal() *journal.Journal {
-	records, _ := state.ReadJournal(c.stateDir) // of what cannot be read, status tells
+	records, _ := state.ReadJournal(c.stateDir) // the status command shows the error
 	return journal.Of(records)
 }
 
-// printRules tells of refusals by the rules why each of these does not allow it.
+// printRules prints for each denied device why each allow rule does not allow it.
 func printRules(out io.Writer, err error) {
-	if denied, ok := err.(*config.DeniedError); ok { //nolint:errorlint // the tree is gone through here
+	if denied, ok := err.(*config.DeniedError); ok { //nolint:errorlint // this walks the tree
 		for _, rule := range denied.Rules() {
 			fmt.Fprintf(out, "    device %q: %s\n", denied.Device, rule)
 		}

@@ -22,9 +22,9 @@ func devicesCommand(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "devices",
 		Short: "show the node's devices, who may have them, and who has them",
-		Long: `devices shows the network devices of this node: what they are, to which pods the
-node config would give each and by which rule, or why it stays, and for those
-that are away which pod has them under which name. It changes nothing.`,
+		Long: `devices shows the network devices of this node: what they are, and which pods may
+have them by which rule, or why none may. For a device that is away it shows
+which pod has the device under which name. It changes nothing.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			list, err := c.devices(cmd.Context(), cmd.ErrOrStderr(), hostNetns)
@@ -39,7 +39,7 @@ that are away which pod has them under which name. It changes nothing.`,
 	return cmd
 }
 
-// device is one of the node's, as devices -o json prints it.
+// device is a device of the node, as devices -o json prints it.
 type device struct {
 	Name       string   `json:"name"`
 	Altnames   []string `json:"altnames,omitempty"`
@@ -48,11 +48,11 @@ type device struct {
 	PCIAddress string   `json:"pciAddress,omitempty"`
 	MAC        string   `json:"mac,omitempty"` // the permanent one, if there is one
 	Addresses  []string `json:"addresses,omitempty"`
-	State      string   `json:"state"` // up, down, or what status says of one that is away
+	State      string   `json:"state"` // up or down; as in status if the device is away
 	Pod        string   `json:"pod,omitempty"`
 	PodName    string   `json:"podName,omitempty"` // its name in that pod
 
-	Allowed *config.Verdict `json:"allowed,omitempty"` // of one that is here
+	Allowed *config.Verdict `json:"allowed,omitempty"` // nil if the device is away
 }
 
 func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string) (list []device, err error) {
@@ -78,7 +78,7 @@ func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string
 		verdict := nodeConfig.Explain(dev)
 		list = append(list, deviceOf(dev, &verdict))
 	}
-	// Nobody need have started the plugin, or be root, to see what is here.
+	// Devices on the host are shown without a plugin and without root, too.
 	status, err := c.status(ctx, stderr)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) && !errors.Is(err, fs.ErrPermission) {
 		return nil, err

@@ -42,7 +42,7 @@ var errUnwell = errors.New("something does not work")
 func (o *doctorOptions) run(ctx context.Context, out io.Writer) error {
 	root := "/"
 	if same, err := sameFile("/proc/1/ns/mnt", "/proc/self/ns/mnt"); err == nil && !same {
-		root = "/proc/1/root" // the host's, from a container with its processes
+		root = "/proc/1/root" // in a container in the host's pid namespace
 	}
 	f := doctor.CheckNode(doctor.Node{Root: root, NRISocket: o.nriSocket, StateDir: o.stateDir, NRIPlugins: "/opt/nri/plugins"})
 	f = append(f, doctor.CheckHostNetwork(inHostNetns())...)
@@ -61,12 +61,12 @@ func (o *doctorOptions) run(ctx context.Context, out io.Writer) error {
 	return nil
 }
 
-// nodeConfig is the node config in the file, and in the plugin if one runs.
+// nodeConfig reads the node config, and asks the plugin if one runs.
 func (o *doctorOptions) nodeConfig(ctx context.Context, running bool) doctor.NodeConfig {
 	c := doctor.NodeConfig{Path: o.config, Running: running}
 	c.File, c.Err = config.Load(o.config)
 	if running {
-		inForce, _ := control.NewClient(o.stateDir).Config(ctx) // a plugin that does not answer is found by its status
+		inForce, _ := control.NewClient(o.stateDir).Config(ctx) // the status finds a plugin that does not answer
 		c.Problem = inForce.Problem
 	}
 	return c

@@ -13,9 +13,9 @@ import (
 // kernelPatience is how long a request to the kernel may take before it is reported.
 const kernelPatience = 10 * time.Second
 
-// linux is the running kernel. A request that does not end is reported and waited for: the
-// process could not end while a thread of it is in the kernel, and its successor would wait
-// for the lock of the state folder.
+// linux returns the running kernel. It logs a request that does not end and waits for it.
+// To give up would not help: a process ends only when its threads leave the kernel, and
+// keeps the state folder locked until then.
 func linux(log *slog.Logger) kernel.Linux {
 	return kernel.Linux{
 		Patience: kernelPatience,

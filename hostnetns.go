@@ -8,18 +8,16 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 )
 
-// ownNetns is the network namespace of the process. It is that of the main
-// thread, which never leaves it.
+// ownNetns is the network namespace of the main thread, which never leaves it.
 const ownNetns = "/proc/self/ns/net"
 
-// openHost opens the network namespace that devices come from. A plugin that
-// was put into a pod without hostNetwork by mistake would otherwise take the
-// pod for the node.
+// openHost opens the network namespace that devices come from. Without a path this must
+// be pid 1's: a plugin in a pod without hostNetwork would else take the pod for the node.
 func openHost(k kernel.Linux, path string) (*kernel.Namespace, error) {
 	if path == "" {
 		same, err := inHostNetns()
 		if err != nil {
-			return nil, withHint(fmt.Errorf("compare the network namespace with that of pid 1: %w", err), "run as root in the host's pid namespace, or name the network namespace with --host-netns")
+			return nil, withHint(fmt.Errorf("find out whether this is the network namespace of pid 1: %w", err), "run as root in the host's pid namespace, or name the network namespace with --host-netns")
 		}
 		if !same {
 			return nil, withHint(errors.New("this is not the network namespace of pid 1"),

@@ -11,9 +11,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// The main thread stays with the main goroutine. On another goroutine's it
-// could be inside a pod's network namespace while somebody looks at
-// /proc/PID/ns/net, which is the main thread's.
+// init keeps other goroutines off the main thread. /proc/PID/ns/net shows the network
+// namespace of that thread, and a goroutine may be inside a pod's.
 func init() { runtime.LockOSThread() }
 
 func main() {

@@ -30,7 +30,7 @@ node config is not valid, nobody knows what it protects, and --force is needed.`
 	flags := cmd.Flags()
 	flags.StringVar(&m.Netns, "netns", "", "network namespace, such as /run/netns/NAME or /proc/PID/ns/net")
 	flags.StringVar(&m.Name, "name", "", "name in the namespace (default: the host name)")
-	flags.BoolVar(&m.Force, "force", false, "move also what never moves for a pod, such as the node's uplink, or what has state that is lost")
+	flags.BoolVar(&m.Force, "force", false, "move even a device that never moves for a pod, such as the node's uplink, or that would lose state")
 	if err := cmd.MarkFlagRequired("netns"); err != nil {
 		panic(err) // there is such a flag
 	}
@@ -38,7 +38,7 @@ node config is not valid, nobody knows what it protects, and --force is needed.`
 }
 
 func (o *operator) move(ctx context.Context, m sandbox.Move, out io.Writer) error {
-	// Opened here: it is what the path means to who asks.
+	// Opened here, since the path may mean something else to the plugin.
 	netns, err := os.Open(m.Netns)
 	if err != nil {
 		return fmt.Errorf("--netns: %w", err)

@@ -22,11 +22,11 @@ type nodeConfig struct {
 	// config.Invalid if it was not valid.
 	loaded *config.NodeConfig
 
-	valid bool // there has been a valid one, which stays in force
+	valid bool // a valid config was read, and stays in force until the next one
 }
 
-// loadConfig reads the node config. Nothing is allowed without a valid one, which
-// is no reason not to start: what is away comes home without.
+// loadConfig reads the node config. The plugin starts without a valid one, too: nothing
+// is allowed then, but devices that are away come home.
 func loadConfig(log *slog.Logger, path string) *nodeConfig {
 	n := &nodeConfig{path: path, log: log}
 	c, err := config.Load(path)
@@ -76,7 +76,7 @@ func (n *nodeConfig) watch(ctx context.Context, p *plugin.Plugin) {
 	})
 }
 
-// refuse tells the plugin of a config that is not valid.
+// refuse tells the plugin and the log that a config is not valid.
 func (n *nodeConfig) refuse(p *plugin.Plugin, err error) {
 	if !n.valid {
 		p.AllowNothing(err)

@@ -23,10 +23,10 @@ type operator struct {
 	log       *slog.Logger
 }
 
-// operatorCommand makes a command of an operator.
+// operatorCommand adds to cmd what all commands of an operator share.
 func operatorCommand(c *common, cmd *cobra.Command, run func(ctx context.Context, o *operator, args []string, out io.Writer) error) *cobra.Command {
 	o := &operator{common: c}
-	cmd.Flags().StringVar(&o.hostNetns, "host-netns", "", `network namespace of the devices where no plugin runs: a path, or "self"`)
+	cmd.Flags().StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from if no plugin runs: a path, or "self"`)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
 		if o.log, err = newLogger(cmd.ErrOrStderr(), o.logLevel, o.logFormat); err != nil {
 			return err
@@ -36,8 +36,8 @@ func operatorCommand(c *common, cmd *cobra.Command, run func(ctx context.Context
 	return cmd
 }
 
-// do asks the running plugin, by remote, or becomes the one writer for local,
-// until the process is gone. A plugin that starts or ends meanwhile is waited for.
+// do calls remote if a plugin runs. Else it locks the state folder, until the process is
+// gone, and calls local. It waits for a plugin that starts or ends meanwhile.
 func (o *operator) do(ctx context.Context, remote func(*control.Client) error, local func(*sandbox.Table) error) error {
 	const patience, pause = 5 * time.Second, 50 * time.Millisecond
 	for began := time.Now(); ; {
@@ -60,7 +60,7 @@ func (o *operator) do(ctx context.Context, remote func(*control.Client) error, l
 	}
 }
 
-// alone works with the journal while no plugin does.
+// alone calls work with a table of its own while no plugin runs.
 func (o *operator) alone(folder *state.Folder, work func(*sandbox.Table) error) (err error) {
 	k := linux(o.log)
 	host, err := openHost(k, o.hostNetns)

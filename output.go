@@ -15,7 +15,7 @@ func (o *output) flag(cmd *cobra.Command) {
 	cmd.Flags().StringVarP((*string)(o), "output", "o", "table", "table or json")
 }
 
-// print writes data, as a table by the function.
+// print writes data as JSON, or calls table.
 func (o *output) print(out io.Writer, data any, table func(io.Writer) error) error {
 	switch *o {
 	case "json":

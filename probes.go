@@ -16,9 +16,8 @@ const (
 	lastListenRetry  = 2 * time.Second
 )
 
-// serveProbes answers probes until ctx ends. Pods do not depend on it, so an
-// address that cannot be had, or that is lost, is logged and tried again: a
-// liveness probe would otherwise end the process.
+// serveProbes answers probes until ctx ends. It logs a listener that fails and tries
+// again: pods do not depend on probes, so the plugin must not end.
 func serveProbes(ctx context.Context, log *slog.Logger, addr string, h http.Handler) {
 	last := ""
 	for retry := firstListenRetry; ; retry = min(2*retry, lastListenRetry) {
@@ -45,7 +44,7 @@ func serveProbes(ctx context.Context, log *slog.Logger, addr string, h http.Hand
 
 // serveHTTP serves on one listener, until ctx ends or the listener fails.
 func serveHTTP(ctx context.Context, log *slog.Logger, l net.Listener, h http.Handler) error {
-	// Descriptors are what opens pods' namespaces: no client may use them up.
+	// The plugin needs descriptors for pods' namespaces: no client may use them up.
 	const connections, patience = 32, 5 * time.Second
 	s := &http.Server{
 		Handler: h, ReadTimeout: patience, WriteTimeout: patience, IdleTimeout: patience,

@@ -18,11 +18,11 @@ func returnCommand(c *common) *cobra.Command {
 	cmd := operatorCommand(c, &cobra.Command{
 		Use:   "return [DEVICE ... | --sandbox ID | --all]",
 		Short: "return devices to the host by hand",
-		Long: `return brings devices back to the host as they were, by their host names: those
-that were moved by hand, those of pods also while the pods run, and those that
-are quarantined, once what was on them is gone. A device that is lost is looked for
-once more; a virtual one that cannot be found is forgotten. A name that means two
-devices is refused: say which sandbox's.`,
+		Long: `return brings devices back to the host as they were, by their host names: devices
+that were moved by hand, devices of pods, even while the pods run, and quarantined
+devices, once what was on them is removed. A lost device is looked for once more;
+if it is virtual and cannot be found, it is forgotten. A name that means two
+devices is refused: choose with --sandbox.`,
 	}, func(ctx context.Context, o *operator, args []string, out io.Writer) error {
 		s.Devices = args
 		return o.returnDevices(ctx, s, out)

@@ -39,12 +39,12 @@ func runCommand(o *runOptions) *cobra.Command {
 	flags.StringVar(&o.registration.Index, "index", o.registration.Index, "two digits: the place among the plugins of the runtime")
 	flags.StringVar(&o.registration.Name, "name", o.registration.Name, "name to register with the runtime")
 	flags.StringVar(&o.listen, "listen", o.listen, `address of /healthz, /readyz and /metrics; "" for none`)
-	flags.StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from: a path, or "self"; needed only where it is not that of pid 1`)
+	flags.StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from: a path, or "self"; needed only if it is not pid 1's`)
 	return cmd
 }
 
-// run is the life of the plugin. It leaves the state folder locked: work may go
-// on until the process is gone.
+// run runs the plugin until ctx ends. It leaves the state folder locked: work may go on
+// until the process is gone.
 func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	log, err := newLogger(logs, o.logLevel, o.logFormat)
 	if err != nil {
@@ -73,8 +73,8 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	return o.serve(ctx, log, p, c, folder)
 }
 
-// serve runs what goes on until ctx ends: the runtime's events, the sweep, the
-// reload of the config, the operators' commands and the probes.
+// serve handles the runtime's events, sweeps, reloads the config, and answers operators
+// and probes, until ctx ends.
 func (o *runOptions) serve(ctx context.Context, log *slog.Logger, p *plugin.Plugin, c *nodeConfig, folder *state.Folder) error {
 	ctx, cancel := context.WithCancel(ctx)
 	g, ctx := errgroup.WithContext(ctx)

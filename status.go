@@ -21,11 +21,11 @@ func statusCommand(c *common) *cobra.Command {
 	as, watch := output(""), false
 	cmd := &cobra.Command{
 		Use:   "status",
-		Short: "show which devices are away, and what is wrong with those that are not as they were",
-		Long: `status shows the devices that pods have or that were moved by hand, those whose
-return is not complete, and the pods that run without the devices that they ask
-for. It reads the journal; what only the running plugin knows is left out when
-none runs.`,
+		Short: "show which devices are away, and which are not as they were",
+		Long: `status shows the devices that pods have or that were moved by hand, the devices
+whose return is not complete, and the pods that run without the devices that they
+ask for. If no plugin runs, it reads the journal, and leaves out what only a
+running plugin knows.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if watch {
@@ -43,7 +43,7 @@ none runs.`,
 	return cmd
 }
 
-// watchStatus prints the status, and again when it is another one.
+// watchStatus prints the status, and again whenever it changes.
 func (c *common) watchStatus(ctx context.Context, out io.Writer, as *output) error {
 	const every = time.Second
 	tick := time.NewTicker(every)
@@ -80,7 +80,7 @@ func (c *common) status(ctx context.Context, stderr io.Writer) (control.Status, 
 	return s, err
 }
 
-// ask is status, and reports whether a plugin runs.
+// ask returns the status, and reports whether a plugin runs.
 func (c *common) ask(ctx context.Context) (s control.Status, running bool, err error) {
 	s, err = control.NewClient(c.stateDir).Status(ctx)
 	if !control.NotRunning(err) {
@@ -129,7 +129,7 @@ func printTable(out io.Writer, s control.Status) error {
 	return nil
 }
 
-// short is as much of a sandbox id as crictl(1) shows.
+// short cuts a sandbox id as crictl(1) does.
 func short(sandbox string) string {
 	const enough = 13
 	if len(sandbox) == 64 {

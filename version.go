@@ -41,7 +41,7 @@ func version() string {
 	return "devel"
 }
 
-// commit is the commit that the program was built from.
+// commit returns the commit that the program was built from.
 func commit() string {
 	if revision != "" {
 		return revision

@@ -13,25 +13,22 @@ const (
 	// answerMargin is how long before the runtime's deadline a hook answers.
 	answerMargin = 300 * time.Millisecond
 
-	// defaultRequestTimeout is the runtime's, where neither the request nor
-	// the runtime tells one (api.DefaultPluginRequestTimeout of NRI).
+	// defaultRequestTimeout applies if neither the request nor the runtime says how long
+	// the runtime waits (api.DefaultPluginRequestTimeout of NRI).
 	defaultRequestTimeout = 2 * time.Second
 )
 
-// errOutOfTime is what a pod's author reads when the answer had to be given
-// before the work was done.
+// errOutOfTime tells the pod's author that the answer was due before the work was done.
 var errOutOfTime = errors.New("the devices could not be moved in the time that the runtime allows a plugin")
 
-// errLate is the same for a request that the runtime has given up on, of which
-// nobody reads the answer. A process that was stopped meets such ones: what they
-// ask for may have gone on without it, so that the pod runs already.
+// errLate ends work on a request that the runtime has given up on. A process that was
+// stopped for a while reads such requests later: the pod may run already.
 var errLate = errors.New("the runtime has dropped the plugin and went on without its answer")
 
-// claim is a decision that two goroutines race for: the first to make it has
-// made it for both.
+// claim decides a race of two goroutines: the first to make it decides for both.
 type claim struct {
 	taken   atomic.Bool
-	request context.Context // the runtime's, which ends with its connection
+	request context.Context // ends with the connection that the request came by
 }
 
 // make reports whether the caller is the first.
@@ -39,8 +36,7 @@ func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
 
 var _ sandbox.Answer = (*claim)(nil)
 
-// Succeed makes the claim that the runtime is told of success, or says why it
-// will not be.
+// Succeed claims that the runtime is told of success, or returns why it cannot be.
 func (c *claim) Succeed() error {
 	if err := c.Late(); err != nil {
 		return err
@@ -51,9 +47,8 @@ func (c *claim) Succeed() error {
 	return nil
 }
 
-// Late says whether there is nobody any more to tell. The end of a connection
-// is the next thing to be read after the last request that came by it, so it is
-// known long before devices have moved for that.
+// Late returns an error if nobody waits for the answer any more. The end of a connection
+// is read right after its last request, so it is known long before devices have moved.
 func (c *claim) Late() error {
 	if c.request.Err() != nil {
 		return errLate
@@ -61,11 +56,10 @@ func (c *claim) Late() error {
 	return nil
 }
 
-// inTime runs the work of a hook on a goroutine of its own, since a request to
-// the kernel cannot be interrupted, and answers before the runtime's deadline
-// whatever the work does. The work learns from its context that time is up,
-// and makes the claim when it has succeeded: if it is not the first, the
-// runtime has been told of a failure, and the work has to be undone.
+// inTime runs the work of a hook, and returns before the runtime's deadline even if the
+// work goes on: a request to the kernel cannot be interrupted. The work's context ends
+// when time is up. Work that has succeeded makes the claim; if it is not the first, the
+// runtime has been told of a failure, and the work must be undone.
 func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) error) error {
 	p.hooks.RLock()
 	defer p.hooks.RUnlock()
@@ -92,7 +86,7 @@ func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) 
 	return <-done // just in time
 }
 
-// answerBy is when the hook has to answer.
+// answerBy returns when the hook must answer.
 func (p *Plugin) answerBy(ctx context.Context) time.Time {
 	timeout := p.requestTimeout()
 	if timeout <= 0 {

@@ -18,8 +18,7 @@ const (
 	refused  = "refused"  // nothing has moved, or all is back
 )
 
-// metrics are what the plugin counts. What can be read when it is asked for is
-// not counted, see states.
+// metrics counts what happens. Present states are not counted but read, see states.
 type metrics struct {
 	registry *prometheus.Registry
 	attaches *prometheus.CounterVec
@@ -37,7 +36,7 @@ type metrics struct {
 	unusable   atomic.Bool // the node config as last read is not valid
 }
 
-// hook is one of the runtime's requests, by NRI's name for it.
+// hook is NRI's name of a request of the runtime.
 type hook string
 
 const (
@@ -47,7 +46,7 @@ const (
 	hookCreate hook = "CreateContainer"
 )
 
-// seconds are the buckets of durations: a move takes 13 to 17 ms, a runtime waits
+// seconds returns the buckets of durations: a move takes 13 to 17 ms, a runtime waits
 // for 2 s.
 func seconds() []float64 { return []float64{.005, .01, .02, .04, .08, .15, .3, .6, 1.2, 2.5, 5, 10} }
 
@@ -78,7 +77,7 @@ func newMetrics() *metrics {
 		returnTook: prometheus.NewHistogram(histogram("nri_netdev_return_duration_seconds", "Return of all devices of a pod, tries that were not complete among them.")),
 		moveTook:   prometheus.NewHistogram(histogram("nri_netdev_move_duration_seconds", "One move of one device in the kernel, either way.")),
 		hookTook: prometheus.NewHistogramVec(histogram("nri_netdev_hook_duration_seconds",
-			"Requests of the runtime's about pods with devices, until the answer."), []string{"hook"}),
+			"From a request of the runtime about a pod with devices to the answer."), []string{"hook"}),
 		recoveries: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "nri_netdev_recoveries_total", Help: "Sandboxes whose attach or return an earlier process had not completed.",
 		}),
@@ -120,7 +119,7 @@ func (m *metrics) reloaded(result string) {
 	}
 }
 
-// answered is called when a hook begins, and what it returns when it has answered.
+// answered starts the clock of a hook, and returns the function that stops it.
 func (m *metrics) answered(h hook) func() {
 	began := time.Now()
 	return func() { m.hookTook.WithLabelValues(string(h)).Observe(time.Since(began).Seconds()) }
@@ -170,7 +169,7 @@ type states struct{ *Plugin }
 // Describe describes nothing: the registry then checks what Collect gives.
 func (states) Describe(chan<- *prometheus.Desc) {}
 
-// Collect tells how many devices are in which state, and how the plugin is.
+// Collect sends the number of devices in each state, and the state of the plugin.
 func (s states) Collect(out chan<- prometheus.Metric) {
 	gauge := func(name, help string, value float64) {
 		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), prometheus.GaugeValue, value)
@@ -187,7 +186,7 @@ func (s states) Collect(out chan<- prometheus.Metric) {
 	gauge("nri_netdev_pins", "Network namespaces of pods that are kept alive.", float64(s.sandboxes.Pins()))
 	gauge("nri_netdev_missed_pods", "Pods that run without the devices that they ask for.", float64(len(status.Missed)))
 	gauge("nri_netdev_registered", "1 while registered with the runtime.", truth(s.Registered()))
-	gauge("nri_netdev_recovered", "1 once nothing is left to do of what earlier processes left.", truth(s.sandboxes.Recovered()))
+	gauge("nri_netdev_recovered", "1 once all work that earlier processes left is done.", truth(s.sandboxes.Recovered()))
 	gauge("nri_netdev_config_valid", "0 while the node config is not valid, so that the one before, or none, is in force.",
 		truth(!s.metrics.unusable.Load() || s.handedOver.Load()))
 	out <- prometheus.MustNewConstMetric(prometheus.NewDesc("nri_netdev_journal_set_aside_total",

@@ -21,7 +21,7 @@ func (p *Plugin) Status() control.Status {
 // Registered reports whether the runtime has accepted the plugin and still has it.
 func (p *Plugin) Registered() bool { return p.registered.Load().accepted() }
 
-// Move moves a device by hand into the namespace that is at path from here.
+// Move moves a device by hand into the namespace at path, as this process sees it.
 func (p *Plugin) Move(ctx context.Context, m sandbox.Move, path string) (moved string, err error) {
 	return p.sandboxes.Move(ctx, m, path)
 }

@@ -26,13 +26,13 @@ type Plugin struct {
 
 	hooks   sync.RWMutex   // read by hooks that work, locked for good at the end
 	working sync.WaitGroup // work that goes on behind a hook
-	timeout atomic.Int64   // the runtime's for a request, 0 as long as none is known
+	timeout atomic.Int64   // how long the runtime waits for an answer, 0 if unknown
 
-	registered atomic.Pointer[connection] // the last one that the runtime has accepted
-	handedOver atomic.Bool                // the config is the runtime's, not the file's
+	registered atomic.Pointer[connection] // the last connection that the runtime accepted
+	handedOver atomic.Bool                // the config came from the runtime, not from the file
 }
 
-// NRI finds hooks by their signature: one that is misspelt is never called.
+// NRI finds hooks by their signatures, and never calls a misspelled one.
 var (
 	_ stub.RunPodInterface      = (*Plugin)(nil)
 	_ stub.StopPodInterface     = (*Plugin)(nil)
@@ -51,12 +51,11 @@ func New(kernel sandbox.Kernel, mover *netmove.Mover, j *journal.Journal, state 
 	return p
 }
 
-// Sandboxes is what the node's sandboxes hold.
+// Sandboxes returns the table of the node's sandboxes.
 func (p *Plugin) Sandboxes() *sandbox.Table { return p.sandboxes }
 
-// SetConfig replaces the node config by one from the file, unless the runtime
-// has handed one over, which counts in place of the file. It reports whether
-// it did.
+// SetConfig replaces the node config by the file's, and reports whether it did: a config
+// that the runtime has handed over counts in place of the file.
 func (p *Plugin) SetConfig(c *config.NodeConfig) bool {
 	if p.handedOver.Load() {
 		return false
@@ -66,10 +65,10 @@ func (p *Plugin) SetConfig(c *config.NodeConfig) bool {
 	return true
 }
 
-// RefuseConfig counts a node config that is not valid, and so changes nothing.
+// RefuseConfig counts a node config that is not valid. The one in force stays.
 func (p *Plugin) RefuseConfig() { p.metrics.reloaded(invalid) }
 
-// requestTimeout is the runtime's time-out of a request.
+// requestTimeout returns how long the runtime waits for an answer, 0 if unknown.
 func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }
 
 // RunPodSandbox moves the pod's devices into its network namespace. An error
@@ -95,9 +94,8 @@ func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 	return oneLine(err)
 }
 
-// StopPodSandbox returns what the pod holds. The runtime cannot do anything
-// about an error, and would skip the hooks of other plugins for it: what
-// cannot be returned now is tried again by the sweep.
+// StopPodSandbox returns the pod's devices. It never fails: the runtime cannot do anything
+// about an error, and would skip the hooks of other plugins. The sweep tries again.
 func (p *Plugin) StopPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 	return p.podEnds(ctx, pod, hookStop)
 }
@@ -123,7 +121,7 @@ func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) error
 	return nil
 }
 
-// oneLine is the error as it reaches the pod's events, where lines are lost.
+// oneLine joins the lines of an error, since the pod's events lose line breaks.
 func oneLine(err error) error {
 	return errors.New(strings.ReplaceAll(err.Error(), "\n", "; "))
 }

@@ -7,7 +7,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// sandboxOf is the sandbox that the runtime describes.
+// sandboxOf returns the sandbox that the runtime describes.
 func sandboxOf(pod *api.PodSandbox) sandbox.Sandbox {
 	return sandbox.Sandbox{
 		ID:        pod.GetId(),
@@ -18,7 +18,7 @@ func sandboxOf(pod *api.PodSandbox) sandbox.Sandbox {
 	}
 }
 
-// netnsPath is the path of the pod's network namespace, "" if the runtime names none.
+// netnsPath returns the path of the pod's network namespace, "" if the runtime names none.
 func netnsPath(pod *api.PodSandbox) string {
 	for _, ns := range pod.GetLinux().GetNamespaces() {
 		if ns.GetType() == "network" {

@@ -9,16 +9,16 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// refusalReason is why a pod was refused, for those who count.
+// refusalReason is a class of refusals, for the metrics.
 type refusalReason struct {
 	label string
 	is    func(error) bool
 }
 
-// otherReason is the label of what is none of the others.
+// otherReason labels a refusal of no other class.
 const otherReason = "other"
 
-// reasons are in the order in which they are looked for.
+// reasons returns the classes. The first that fits a refusal counts.
 func reasons() []refusalReason {
 	class := func(target error) func(error) bool {
 		return func(err error) bool { return errors.Is(err, target) }
@@ -37,7 +37,7 @@ func reasons() []refusalReason {
 	}
 }
 
-// reasonOf is the label of why a pod was refused.
+// reasonOf returns the label of a refusal.
 func reasonOf(err error) string {
 	for _, r := range reasons() {
 		if r.is(err) {

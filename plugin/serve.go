@@ -32,13 +32,13 @@ type Registration struct {
 	Index  string // two digits: the plugin's place among others
 }
 
-// Launched reports whether the runtime has launched the process, which then
-// has its connection and its identity from the environment.
+// Launched reports whether the runtime has launched the process. The environment then
+// has the connection and the plugin's name and index.
 func Launched() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
 
-// Serve registers with the runtime and handles its events until ctx ends. It
-// connects anew whenever the connection is lost; one that was launched by the
-// runtime ends with it. What pods hold, they keep.
+// Serve registers with the runtime and handles its events until ctx ends. It connects
+// again when the connection is lost; a plugin that the runtime launched ends instead.
+// Pods keep their devices.
 func (p *Plugin) Serve(ctx context.Context, r Registration) error {
 	defer p.finish()
 	var last string
@@ -67,12 +67,12 @@ func (p *Plugin) Serve(ctx context.Context, r Registration) error {
 	}
 }
 
-// answerLast waits for the answers of hooks that have begun, and lets none begin
-// any more: a runtime whose connection ends in the middle of a request may go on
-// with the pod without its devices.
+// answerLast waits for the answers of hooks that have begun, and lets no other hook
+// begin. A runtime whose connection ends during a request may start the pod without its
+// devices.
 func (p *Plugin) answerLast() {
 	p.hooks.Lock()
-	time.Sleep(lastAnswer) // no event tells that it is written
+	time.Sleep(lastAnswer) // no event tells that the answer is written
 }
 
 // finish waits for work that goes on behind hooks.

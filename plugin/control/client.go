@@ -31,8 +31,8 @@ func NewClient(path string) *Client {
 	}}}
 }
 
-// NotRunning reports whether a request failed since nobody listens on the
-// control socket, which a process that was killed leaves behind.
+// NotRunning reports whether a request failed because nobody listens on the control
+// socket. A process that is killed leaves the socket behind.
 func NotRunning(err error) bool {
 	return errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED)
 }
@@ -49,13 +49,13 @@ func (c *Client) Config(ctx context.Context) (f Config, err error) {
 	return f, err
 }
 
-// Move has a device moved into netns, and returns what has moved.
+// Move asks to move a device into netns, and returns what has moved.
 func (c *Client) Move(ctx context.Context, m sandbox.Move, netns *os.File) (moved string, err error) {
 	err = c.call(ctx, http.MethodPost, "move", http.Header{NetnsFD: {strconv.Itoa(int(netns.Fd()))}}, m, &moved)
 	return moved, err
 }
 
-// Return has devices returned.
+// Return asks to return devices.
 func (c *Client) Return(ctx context.Context, s sandbox.Selection) (r sandbox.Returned, err error) {
 	err = c.call(ctx, http.MethodPost, "return", nil, s, &r)
 	return r, err

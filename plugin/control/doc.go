@@ -8,7 +8,7 @@
 //
 // An answer other than 200 is a sentence for the operator.
 //
-// Serve listens for as long as the plugin runs, also when somebody removes the
-// socket or the whole folder. Client asks. Who finds nobody there (NotRunning)
-// may become the writer of the state folder instead, see package state.
+// Serve listens as long as the plugin runs, even if somebody removes the socket or
+// the whole folder. Client asks. A caller that finds no plugin (NotRunning) may
+// become the writer of the state folder instead, see package state.
 package control

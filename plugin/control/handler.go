@@ -11,9 +11,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// NetnsFD is the header with the number of a descriptor of the caller's, which
-// is open on the namespace that a move goes to. A path could mean something else
-// where the plugin runs, in a container.
+// NetnsFD is the header with the number of the caller's descriptor of the namespace that
+// a move goes to. A path could mean something else in the plugin's container.
 const NetnsFD = "Nri-Netdev-Netns-Fd"
 
 // handler answers operators.
@@ -79,7 +78,7 @@ func (h *handler) returnDevices(w http.ResponseWriter, r *http.Request) {
 	h.reply(w, result, err)
 }
 
-// reply answers with a value, or with the words of an error.
+// reply answers with a value, or with the text of an error.
 func (h *handler) reply(w http.ResponseWriter, value any, err error) {
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusUnprocessableEntity)

@@ -9,14 +9,13 @@ import (
 // peerKey is the context key of the caller's pid.
 type peerKey struct{}
 
-// WithPeer is the http.Server.ConnContext of the control socket. It notes who is
-// at the other end (SO_PEERCRED, unix(7)).
+// WithPeer notes the caller's pid (SO_PEERCRED, unix(7)). It is the
+// http.Server.ConnContext of the control socket.
 func WithPeer(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, peerKey{}, peerOf(c))
 }
 
-// peer returns the pid that WithPeer has noted, 0 for a process that cannot be
-// seen from here.
+// peer returns the pid that WithPeer has noted, 0 for a process that this one cannot see.
 func peer(ctx context.Context) int {
 	pid, _ := ctx.Value(peerKey{}).(int)
 	return pid

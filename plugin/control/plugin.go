@@ -14,7 +14,7 @@ type Plugin interface {
 	// it is valid.
 	ConfigProblem() error
 
-	// Move moves a device into the namespace that is at path from here.
+	// Move moves a device into the namespace at path, as this process sees it.
 	Move(ctx context.Context, m sandbox.Move, path string) (moved string, err error)
 
 	// Return returns devices by hand.
@@ -24,7 +24,7 @@ type Plugin interface {
 // Status is what the plugin knows of devices that are away, and of itself.
 type Status struct {
 	sandbox.Status
-	Runtime *Runtime `json:"runtime,omitempty"` // that the plugin is registered with; nil while it is not
+	Runtime *Runtime `json:"runtime,omitempty"` // nil while the plugin is not registered
 }
 
 // Runtime is the container runtime.
@@ -35,7 +35,7 @@ type Runtime struct {
 	RequestTimeout string `json:"requestTimeout"` // how long it waits for an answer
 }
 
-// Config is what the plugin tells of its node config.
+// Config says whether the plugin's node config is valid.
 type Config struct {
 	Problem string `json:"problem,omitempty"` // why it allows nothing; "" if it is valid
 }

@@ -14,16 +14,15 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
 
-// lookEvery is the time between two looks whether somebody has removed the
-// socket or the lock.
+// lookEvery is how often Serve looks whether somebody has removed the socket or the lock.
 const lookEvery = time.Second
 
-// errRemoved ends the service by a socket that is not where clients look for it.
+// errRemoved ends serving on a socket that clients cannot find any more.
 var errRemoved = errors.New("somebody has removed files of the state folder: they are made anew")
 
-// Serve answers operators until ctx ends, and keeps lock and socket in place when somebody
-// removes them. Pods do not depend on the socket: while it cannot be had, that is logged and
-// tried again. The error is that another process has locked the folder: there must not be two
+// Serve answers operators until ctx ends, and makes lock and socket anew when somebody
+// removes them. Pods do not depend on the socket, so Serve logs a failure and tries again.
+// It returns an error if another process has locked the folder: there must not be two
 // writers.
 func Serve(ctx context.Context, log *slog.Logger, folder *state.Folder, p Plugin) error {
 	last := ""
@@ -55,7 +54,7 @@ func pause(ctx context.Context) {
 	}
 }
 
-// serveOnce serves by one listener until ctx ends, or until the error.
+// serveOnce serves on one listener until ctx ends or serving fails.
 func serveOnce(ctx context.Context, log *slog.Logger, folder *state.Folder, h http.Handler) error {
 	l, err := listen(ctx, state.ControlSocket(folder.Path()))
 	if err != nil {
@@ -71,8 +70,7 @@ func serveOnce(ctx context.Context, log *slog.Logger, folder *state.Folder, h ht
 	return err
 }
 
-// awaitRemoval waits until ctx ends, and until then for what ends the service before: lock or
-// socket are gone, or nothing can be accepted any more.
+// awaitRemoval waits until ctx ends, the server ends, or lock or socket are gone.
 func awaitRemoval(ctx context.Context, folder *state.Folder, ended <-chan error) error {
 	tick := time.NewTicker(lookEvery)
 	defer tick.Stop()

@@ -6,7 +6,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// enoughWork is how long an attach or a return may take without a reason.
+// enoughWork is how long an attach or a return may take before it is a finding.
 const enoughWork = time.Minute
 
 // devices judges the devices that are not in a pod as meant, or not on the host
@@ -23,7 +23,7 @@ func (p Plugin) devices(f *notes) {
 		f.add("device "+a.Device, Warn, adviceFor(a), "%s", text)
 	}
 	for _, a := range p.Status.Altered {
-		f.add("device "+a.Device, Warn, "nri-netdev status tells them", "not as it was before %s: %d differences", a.Pod, len(a.Differences))
+		f.add("device "+a.Device, Warn, "nri-netdev status shows them", "not as it was before %s: %d differences", a.Pod, len(a.Differences))
 	}
 }
 
@@ -41,11 +41,11 @@ func (p Plugin) underWay(a sandbox.Attachment) bool {
 func adviceFor(a sandbox.Attachment) string {
 	switch a.State {
 	case sandbox.StateMisnamed:
-		return "free its name: it gets that within a second"
+		return "free its name: the device gets the name within a second"
 	case sandbox.StateQuarantined:
 		return "look at it, then nri-netdev return " + a.Device
 	case sandbox.StateLost:
-		return "nri-netdev return " + a.Device + " ends the record, once you know"
+		return "nri-netdev return " + a.Device + " looks once more, and forgets a virtual device that is gone"
 	}
 	return ""
 }

@@ -25,7 +25,7 @@ type Finding struct {
 	Advice string `json:"advice,omitempty"` // what to do; none if all is well
 }
 
-// Findings are those of all checks.
+// Findings lists the findings of several checks.
 type Findings []Finding
 
 // notes collects findings.

@@ -1,7 +1,7 @@
 package doctor
 
-// CheckHostNetwork judges whether this process is in the network namespace of
-// pid 1, or why that cannot be told.
+// CheckHostNetwork judges whether this process is in the network namespace of pid 1. err
+// says why that is unknown.
 func CheckHostNetwork(same bool, err error) Findings {
 	const check = "host network"
 	var f notes

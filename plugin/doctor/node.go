@@ -17,7 +17,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 )
 
-// Node is where to look.
+// Node says where to look.
 type Node struct {
 	// Root is the host's root folder, which in a container is /proc/1/root.
 	Root string
@@ -27,7 +27,7 @@ type Node struct {
 	NRIPlugins string // folder of plugins that the runtime launches, below Root
 }
 
-// CheckNode looks at kernel, privileges, runtime, state folder and neighbors.
+// CheckNode looks at kernel, privileges, runtime, state folder and other programs.
 func CheckNode(n Node) Findings {
 	var f notes
 	n.kernel(&f)
@@ -61,7 +61,7 @@ func (n Node) kernel(f *notes) {
 	}
 }
 
-// capabilities are what the work takes, by their numbers (linux/capability.h).
+// capabilities returns the needed capabilities with their numbers (linux/capability.h).
 func capabilities() map[string]uint {
 	return map[string]uint{"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
 }
@@ -95,7 +95,7 @@ func (n Node) privileges(f *notes) {
 	f.add(check, OK, "", "%s", strings.Join(has, ", "))
 }
 
-// socket asks for nothing: who connects and says nothing is no plugin.
+// socket connects and says nothing, so the runtime does not take it for a plugin.
 func (n Node) socket(f *notes) {
 	const check = "nri socket"
 	conn, err := net.Dial("unix", n.NRISocket)
@@ -137,12 +137,12 @@ func (n Node) state(f *notes) {
 		f.add("mount propagation", Warn, "mount it with mountPropagation: Bidirectional: a pin that the host does not see ends with this container",
 			"mounts below %s stay in this mount namespace", n.StateDir)
 	default:
-		f.add("mount propagation", OK, "", "pins are where they outlive the process")
+		f.add("mount propagation", OK, "", "pins outlive the process")
 	}
 }
 
-// propagates reports whether mounts below a folder are seen in other mount
-// namespaces: whether the mount that it is on is shared (proc(5), mountinfo).
+// propagates reports whether other mount namespaces see mounts below the folder, which
+// needs a shared mount (proc(5), mountinfo).
 func propagates(dir string) (bool, error) {
 	file, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
@@ -167,13 +167,13 @@ func within(dir, point string) bool {
 	return point == "/" || dir == point || strings.HasPrefix(dir, point+"/")
 }
 
-// annotations are those that pods ask by, and that other plugins read, too.
+// annotations returns the keys that pods ask by. Other plugins read them, too.
 func annotations() []string {
 	return []string{"netdevices.noderesource.dev", "netdevice.noderesource.dev", "netdevices.nri.containerd.io"}
 }
 
-// otherPlugins looks at what the runtime launches. Two plugins that read the same
-// annotation both move the device.
+// otherPlugins looks at the plugins that the runtime launches. If one of them reads the
+// same annotation, both move the device.
 func (n Node) otherPlugins(f *notes) {
 	const check = "other plugins"
 	files, _ := filepath.Glob(filepath.Join(n.Root, n.NRIPlugins, "*"))
@@ -193,7 +193,7 @@ func (n Node) otherPlugins(f *notes) {
 	}
 }
 
-// mentions is the first of the annotations that a program has in it, "" for none.
+// mentions returns the first of the annotations that the program contains, "" for none.
 func mentions(program string) string {
 	const most = 200 << 20
 	file, err := os.Open(program)
@@ -224,7 +224,7 @@ func (n Node) managers(f *notes) {
 			continue
 		}
 		if files, _ := filepath.Glob(filepath.Join(n.Root, m.want)); len(files) == 0 {
-			f.add(m.name, Warn, "install "+m.ship+", if it does not leave devices alone that pods borrow",
+			f.add(m.name, Warn, "install "+m.ship+", unless it leaves alone the devices that pods borrow",
 				"it runs, and there is no file /%s", m.want)
 			continue
 		}

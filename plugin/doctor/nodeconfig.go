@@ -23,7 +23,7 @@ func CheckNodeConfig(c NodeConfig) Findings {
 	var f notes
 	switch {
 	case errors.Is(c.Err, fs.ErrNotExist) && c.Problem == "":
-		f.add(check, Warn, "write one: nothing is allowed without", "there is no %s", c.Path)
+		f.add(check, Warn, "write one: without it nothing is allowed", "there is no %s", c.Path)
 	case c.Err != nil && c.Problem != "":
 		f.add(check, Fail, "correct it: it is read within 2 s",
 			"the running plugin allows nothing, and only returns what is away: %v", c.Err)

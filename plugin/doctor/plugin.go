@@ -17,8 +17,8 @@ type Plugin struct {
 	Now     time.Time
 }
 
-// CheckPlugin judges whether the plugin runs, is registered and has time for its
-// work, and the devices and pods that it tells of.
+// CheckPlugin judges whether the plugin runs, is registered and has enough time. It also
+// judges the devices and pods in the status.
 func CheckPlugin(p Plugin) Findings {
 	var f notes
 	if p.Err != nil {
@@ -37,7 +37,7 @@ func (p Plugin) registration(f *notes) {
 	const check = "plugin"
 	r := p.Status.Runtime
 	if !p.Running {
-		f.add(check, Warn, "start it: devices of pods that end come home when it does", "it does not run")
+		f.add(check, Warn, "start it: until then, no device of a pod that ends comes home", "it does not run")
 		return
 	}
 	if r == nil {

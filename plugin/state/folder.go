@@ -21,13 +21,13 @@ var ErrLocked = errors.New("another process works with the state folder")
 type Folder struct {
 	path string
 
-	// lock is the descriptor of the lock file. An *os.File would close it, and
-	// so unlock the folder, as soon as nobody points to it.
+	// lock is the descriptor of the lock file. It is no *os.File: the garbage collector
+	// would close that, and so unlock the folder.
 	lock int
 }
 
-// Lock makes the folder and waits until this process is the only one that
-// writes it. The error is that of ctx if ctx ends before.
+// Lock makes the folder and waits until this process is the only one that writes it. It
+// returns the error of ctx if ctx ends before.
 func Lock(ctx context.Context, log *slog.Logger, path string) (*Folder, error) {
 	for waiting := false; ; waiting = true {
 		f, err := TryLock(path)
@@ -71,7 +71,7 @@ func (f *Folder) flock() error {
 		return ErrLocked
 	case err != nil:
 		return fmt.Errorf("lock the state folder: %w", err)
-	case !f.Held(): // somebody removed it between the two
+	case !f.Held(): // somebody removed the file before it was locked
 		return ErrLocked
 	}
 	return nil
@@ -82,8 +82,8 @@ func (f *Folder) Path() string { return f.path }
 
 func (f *Folder) lockPath() string { return filepath.Join(f.path, "lock") }
 
-// Held reports whether the lock is still that of the folder, which somebody may
-// have removed.
+// Held reports whether the locked file is still the folder's lock file. Somebody may have
+// removed it.
 func (f *Folder) Held() bool {
 	var there, mine syscall.Stat_t
 	if syscall.Stat(f.lockPath(), &there) != nil || syscall.Fstat(f.lock, &mine) != nil {
@@ -92,8 +92,8 @@ func (f *Folder) Held() bool {
 	return there.Dev == mine.Dev && there.Ino == mine.Ino
 }
 
-// Retake makes and locks the folder again if somebody has removed it. The error
-// is ErrLocked if another process has done so before.
+// Retake makes and locks the folder again if somebody has removed it. It returns ErrLocked
+// if another process was faster.
 func (f *Folder) Retake() error {
 	if f.Held() {
 		return nil
@@ -107,6 +107,6 @@ func (f *Folder) Retake() error {
 	return syscall.Close(removed)
 }
 
-// ControlSocket returns where the process that writes the folder at path
-// listens for operators. The folder is root's alone.
+// ControlSocket returns where the writer of the folder at path listens for operators. Only
+// root may enter the folder.
 func ControlSocket(path string) string { return filepath.Join(path, "control.sock") }

@@ -8,8 +8,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// OpenJournal opens the journal of this boot for the folder's writer, and logs
-// the files that it sets aside since they are no records of this boot.
+// OpenJournal opens the journal for the folder's writer. It sets aside files that are no
+// records of this boot, and logs them.
 func (f *Folder) OpenJournal(log *slog.Logger) (*journal.Journal, error) {
 	boot, err := bootID()
 	if err != nil {
