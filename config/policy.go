@@ -12,8 +12,8 @@ import (
 // ErrDenied is the class of every refusal by the node's config.
 var ErrDenied = errors.New("not allowed by the node's config")
 
-// DeniedError is a refusal by the node's config. The pod's author reads it, who may be a
-// stranger and should learn no more about the node than helps.
+// DeniedError is a refusal by the node's config. The pod's author reads the text, and
+// should learn no more about the node than helps.
 type DeniedError struct {
 	Device string // as the pod calls it; "" if the pod is refused as a whole
 	Text   string // what is refused, why, and what to do

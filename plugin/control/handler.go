@@ -11,8 +11,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
-// NetnsFD is the header with the number of the caller's descriptor of the namespace that
-// a move goes to. A path could mean something else in the plugin's container.
+// NetnsFD is the header with the caller's open descriptor of the namespace that a move
+// goes to. A path could mean something else in the plugin's container.
 const NetnsFD = "Nri-Netdev-Netns-Fd"
 
 // handler answers operators.
