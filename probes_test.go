@@ -9,6 +9,8 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
+
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // An address that another process has, or that is lost later, is tried again.
@@ -45,10 +47,10 @@ func TestProbesTryAgain(t *testing.T) {
 		text, err := io.ReadAll(resp.Body)
 		return err == nil && string(text) == "ok"
 	}
-	eventually(t, "answers once the address is free", answers)
+	plugintest.Eventually(t, "answers once the address is free", answers)
 	shutdownListener(t, addr)
 	t.Logf("log: %s", <-said) // the listener is lost
-	eventually(t, "answers after its listener was lost", answers)
+	plugintest.Eventually(t, "answers after its listener was lost", answers)
 }
 
 type writerFunc func(text []byte)

@@ -8,23 +8,13 @@ import (
 	"path/filepath"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
 )
-
-// eventually waits for what will hold.
-func eventually(t *testing.T, what string, holds func() bool) {
-	t.Helper()
-	for began := time.Now(); !holds(); time.Sleep(10 * time.Millisecond) {
-		if time.Since(began) > time.Minute {
-			t.Fatalf("not within a minute: %s", what)
-		}
-	}
-}
 
 // Invariant: the lock of the state folder is the process's until it is gone. A
 // request of an operator is under way when run ends, and its work goes on.
@@ -38,7 +28,7 @@ func TestRunKeepsTheLock(t *testing.T) {
 		ended <- run(ctx, append([]string{"run", "--nri-socket", filepath.Join(dir, "none.sock"), "--listen", ""}, args...), io.Discard, io.Discard)
 	}()
 	client := control.NewClient(dir)
-	eventually(t, "the plugin answers", func() bool {
+	plugintest.Eventually(t, "the plugin answers", func() bool {
 		_, err := client.Status(t.Context())
 		return err == nil
 	})
@@ -58,7 +48,7 @@ func TestRunKeepsTheLock(t *testing.T) {
 		_, err := client.Move(t.Context(), sandbox.Move{Device: "lo", Netns: fifo}, target)
 		asked <- err
 	}()
-	eventually(t, "the request is under way", func() bool {
+	plugintest.Eventually(t, "the request is under way", func() bool {
 		w, err := os.OpenFile(fifo, os.O_WRONLY|syscall.O_NONBLOCK, 0)
 		if err == nil {
 			w.Close()

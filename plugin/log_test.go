@@ -3,73 +3,25 @@ package plugin
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
+
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
-// logged records what is logged: a line each, with the level first.
-type logged struct {
-	mu    sync.Mutex
-	lines []string
-}
-
-// Enabled records all.
-func (l *logged) Enabled(context.Context, slog.Level) bool { return true }
-
-// Handle records a line.
-func (l *logged) Handle(_ context.Context, r slog.Record) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s %s", r.Level, r.Message)
-	r.Attrs(func(a slog.Attr) bool {
-		fmt.Fprintf(&b, " %s", a)
-		return true
-	})
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.lines = append(l.lines, b.String())
-	return nil
-}
-
-// WithAttrs leaves out the keys of a sandbox, which every line about one has.
-func (l *logged) WithAttrs([]slog.Attr) slog.Handler { return l }
-
-// WithGroup is used by nobody.
-func (l *logged) WithGroup(string) slog.Handler { return l }
-
-// of lists the lines that begin like this.
-func (l *logged) of(begin string) (lines []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for _, line := range l.lines {
-		if strings.HasPrefix(line, begin) {
-			lines = append(lines, line)
-		}
-	}
-	return lines
-}
-
 // recordLog has the plugin's own log recorded from now on.
-func (n *node) recordLog() *logged {
-	l := &logged{}
+func (n *node) recordLog() *plugintest.Log {
+	l := &plugintest.Log{Level: slog.LevelDebug}
 	n.Plugin.log = slog.New(l)
 	return l
-}
-
-func (l *logged) told(t *testing.T, times int, begin string) {
-	t.Helper()
-	if got := l.of(begin); len(got) != times {
-		t.Errorf("logged %d times, want %d: %q\n%s", len(got), times, begin, strings.Join(got, "\n"))
-	}
 }
 
 // A refusal is logged once, with the reason; what goes well is not.
@@ -80,14 +32,14 @@ func TestRefusalsAreLogged(t *testing.T) {
 	if err := errors.Join(n.RunPodSandbox(t.Context(), pod), n.create(t, pod), n.StopPodSandbox(t.Context(), pod), n.RemovePodSandbox(t.Context(), pod)); err != nil {
 		t.Fatal(err)
 	}
-	log.told(t, 0, "")
+	log.Told(t, 0, "")
 	bad := n.pod("b", "- name: eth7")
 	if n.RunPodSandbox(t.Context(), bad) == nil || n.create(t, bad) == nil {
 		t.Error("not refused")
 	}
-	log.told(t, 1, `WARN pod refused err=device "eth7" not found on this node`)
-	log.told(t, 1, `WARN container refused err=device "eth7" not found on this node`)
-	log.told(t, 2, "")
+	log.Told(t, 1, `WARN pod refused err=device "eth7" not found on this node`)
+	log.Told(t, 1, `WARN container refused err=device "eth7" not found on this node`)
+	log.Told(t, 2, "")
 }
 
 // A return that outlasts the hook is told, and is no error to the runtime.
@@ -105,7 +57,7 @@ func TestSlowReturnIsLogged(t *testing.T) {
 	if err := n.StopPodSandbox(ctx, pod); err != nil {
 		t.Error(err)
 	}
-	log.told(t, 1, "WARN the return of the pod's devices takes longer than the runtime waits, and goes on")
+	log.Told(t, 1, "WARN the return of the pod's devices takes longer than the runtime waits, and goes on")
 	unblock()
 	n.working.Wait()
 	n.asBefore(t, before)
@@ -113,13 +65,13 @@ func TestSlowReturnIsLogged(t *testing.T) {
 
 // What the NRI library says has a level of ours.
 func TestLogOfTheLibrary(t *testing.T) {
-	log := &logged{}
+	log := &plugintest.Log{Level: slog.LevelDebug}
 	l := stubLogger{slog.New(log)}
 	l.Debugf(t.Context(), "%d", 1)
 	l.Infof(t.Context(), "%d", 2)
 	l.Warnf(t.Context(), "%d", 3)
 	l.Errorf(t.Context(), "%d", 4)
-	if got, want := strings.Join(log.lines, ", "), "DEBUG nri: 1, DEBUG nri: 2, WARN nri: 3, ERROR nri: 4"; got != want {
+	if got, want := strings.Join(log.Of(""), ", "), "DEBUG nri: 1, DEBUG nri: 2, WARN nri: 3, ERROR nri: 4"; got != want {
 		t.Errorf("logged %q, want %q", got, want)
 	}
 }
@@ -134,7 +86,7 @@ func TestNoRuntimeIsToldOnce(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() { ended <- n.Serve(ctx, Registration{Socket: socket, Name: "nri-netdev", Index: "10"}) }()
 	const absent = "WARN no connection to the runtime, trying again socket="
-	eventually(t, "complaint", func() bool { return len(log.of(absent)) == 1 })
+	plugintest.Eventually(t, "complaint", func() bool { return len(log.Of(absent)) == 1 })
 	l, err := net.Listen("unix", socket)
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +101,7 @@ func TestNoRuntimeIsToldOnce(t *testing.T) {
 		conn.Close()
 		lasted = max(lasted, time.Since(began)) // with the pause before it
 	}
-	got := log.of(absent)
+	got := log.Of(absent)
 	again := len(slices.Compact(slices.Clone(got))) != len(got)
 	if again && lasted < lastRetry || !strings.Contains(got[0], "no such file or directory") {
 		t.Errorf("logged %q", got)
@@ -167,7 +119,7 @@ func TestNoRuntimeIsToldOnce(t *testing.T) {
 	if err := <-ended; err != nil {
 		t.Error(err)
 	}
-	log.told(t, 0, "WARN work in progress is left to the next start")
+	log.Told(t, 0, "WARN work in progress is left to the next start")
 }
 
 // A process that the runtime has launched ends with its connection, and says why.

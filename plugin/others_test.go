@@ -5,6 +5,8 @@ import (
 	"testing"
 
 	"github.com/containerd/nri/pkg/api"
+
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // While the kernel is busy with one pod, the hooks of pods without devices are
@@ -16,7 +18,7 @@ func TestOthersDoNotWait(t *testing.T) {
 	unblock := n.Block()
 	done := make(chan error, 1)
 	go func() { done <- n.RunPodSandbox(context.Background(), pod) }()
-	eventually(t, "hook at work", func() bool {
+	plugintest.Eventually(t, "hook at work", func() bool {
 		if idle := n.hooks.TryLock(); !idle {
 			return true
 		}

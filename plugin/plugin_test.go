@@ -19,9 +19,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
-
-const annotation = "netdevices.noderesource.dev/pod"
 
 // node is a plugin on a node in memory, with a real journal.
 type node struct {
@@ -32,13 +31,7 @@ type node struct {
 	state   string
 }
 
-const allowAll = `
-apiVersion: netdev.noderesource.dev/v1alpha1
-kind: NodeConfig
-allow:
-- devices: ["eth*"]
-  namespaces: ["default"]
-`
+const allowAll = plugintest.AllowAll
 
 func newNode(t testing.TB, text string) *node {
 	t.Helper()
@@ -66,7 +59,7 @@ func (n *node) pod(name, devices string) *api.PodSandbox {
 	n.AddNamespace(path).Add(netmove.Snapshot{Name: "eth0"})
 	return &api.PodSandbox{
 		Id: "sandbox-" + name, Name: name, Namespace: "default", Uid: "uid-" + name,
-		Annotations: map[string]string{annotation: devices},
+		Annotations: map[string]string{config.Annotation: devices},
 		Linux:       &api.LinuxPodSandbox{Namespaces: []*api.LinuxNamespace{{Type: "network", Path: path}}},
 	}
 }
@@ -231,14 +224,5 @@ func TestPodsOfOthers(t *testing.T) {
 	})
 	if allocs != 0 || n.Calls() != 0 {
 		t.Errorf("%v allocations and %d requests for a pod of others", allocs, n.Calls())
-	}
-}
-
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
 	}
 }

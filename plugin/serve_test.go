@@ -24,6 +24,9 @@ import (
 	"github.com/containerd/nri/pkg/net/multiplex"
 	"github.com/containerd/nri/pkg/stub"
 	"github.com/containerd/ttrpc"
+
+	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // runtimeSide is the runtime's half of NRI, on a real socket.
@@ -59,8 +62,8 @@ func startRuntimeWith(t testing.TB, socket string, sync func(context.Context, ad
 // refuses.
 func (r *runtimeSide) await(t testing.TB) {
 	t.Helper()
-	bad := &api.PodSandbox{Id: "probe", Annotations: map[string]string{annotation: "bad"}}
-	eventually(t, "registration", func() bool { return r.run(t, bad) != nil })
+	bad := &api.PodSandbox{Id: "probe", Annotations: map[string]string{config.Annotation: "bad"}}
+	plugintest.Eventually(t, "registration", func() bool { return r.run(t, bad) != nil })
 }
 
 func (r *runtimeSide) run(t testing.TB, pod *api.PodSandbox) error {
@@ -212,7 +215,7 @@ func TestReconnect(t *testing.T) {
 	}
 	for range 3 {
 		c.cut(t)
-		eventually(t, "loss of the connection", func() bool { return !n.Registered() })
+		plugintest.Eventually(t, "loss of the connection", func() bool { return !n.Registered() })
 		time.Sleep(500 * time.Millisecond) // the plugin meets no socket
 		c = lay(t, socket, far)
 		back := time.Now()
@@ -271,12 +274,12 @@ func TestRuntimeDiesBeforeItConfigures(t *testing.T) {
 	if n.Registered() {
 		t.Error("the plugin takes itself for registered")
 	}
-	eventually(t, "end of the connections", func() bool { return goroutinesOfConnections() <= settled })
+	plugintest.Eventually(t, "end of the connections", func() bool { return goroutinesOfConnections() <= settled })
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	startRuntime(t, socket).await(t)
-	eventually(t, "registration", n.Registered)
+	plugintest.Eventually(t, "registration", n.Registered)
 }
 
 // registrar answers a plugin's registration.
@@ -360,7 +363,7 @@ func TestNotRegisteredUntilAccepted(t *testing.T) {
 		t.Errorf("registered with a runtime that has dropped it, %d times of 5", early.Load())
 	}
 	accepts.Store(true)
-	eventually(t, "registration", n.Registered)
+	plugintest.Eventually(t, "registration", n.Registered)
 	if n.Status().Runtime == nil || n.metric(t, "nri_netdev_registered") != "1" {
 		t.Error("status or metric say that it is not registered")
 	}
@@ -382,7 +385,7 @@ func TestRegistersBesideDearAnnotations(t *testing.T) {
 		return err
 	})
 	n.serve(t, socket)
-	eventually(t, "registration", n.Registered)
+	plugintest.Eventually(t, "registration", n.Registered)
 	if err := r.run(t, n.pod("next", "- name: eth1")); err != nil {
 		t.Error(err)
 	}
@@ -426,7 +429,7 @@ func TestAnswersBeforeItEnds(t *testing.T) {
 	unblock := n.Block()
 	answer := make(chan error, 1)
 	go func() { answer <- r.run(t, pod) }()
-	eventually(t, "request in flight", func() bool {
+	plugintest.Eventually(t, "request in flight", func() bool {
 		if idle := n.hooks.TryLock(); !idle {
 			return true
 		}

@@ -242,7 +242,7 @@ func TestAttachedInTheLog(t *testing.T) {
 	if err := n.run(t.Context(), n.pod("a", twoDevices)); err != nil {
 		t.Fatal(err)
 	}
-	lines := n.log.of("INFO devices attached")
+	lines := n.log.Of("INFO devices attached")
 	if len(lines) != 1 || !strings.Contains(lines[0], "; ") || strings.Contains(lines[0], "\n") || !strings.Contains(lines[0], "took=") {
 		t.Errorf("logged %q", lines)
 	}

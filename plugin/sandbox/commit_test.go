@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // answerFunc is an Answer that a test gives.
@@ -73,7 +74,7 @@ func TestGateDuringAnUndo(t *testing.T) {
 	})
 	a := make(chan error, 1)
 	go func() { a <- n.Admit(t.Context(), pod.Sandbox, pod.requests, tooLate) }()
-	eventually(t, "undo", func() bool { state, _ := n.stateOf(t, "eth1"); return state == StateReturning })
+	plugintest.Eventually(t, "undo", func() bool { state, _ := n.stateOf(t, "eth1"); return state == StateReturning })
 	if got := n.onDisk(t, pod); got != "returning" {
 		t.Errorf("the disk says %q while the device goes home", got)
 	}
@@ -122,7 +123,7 @@ func TestLeavesAttachedFirst(t *testing.T) {
 				tc.back(n, pod)
 				close(done)
 			}()
-			eventually(t, "other state", func() bool { state, _ := n.stateOf(t, "eth1"); return state == StateReturning })
+			plugintest.Eventually(t, "other state", func() bool { state, _ := n.stateOf(t, "eth1"); return state == StateReturning })
 			if got := n.onDisk(t, pod); len(pod.devices) == len("- name: eth1") && got != "returning" {
 				t.Errorf("the disk says %q", got)
 			}

@@ -14,6 +14,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // holding is a node with a pod that has eth1, and the pod's namespace.
@@ -240,7 +241,7 @@ func TestNewSandboxWhileTheOldReturns(t *testing.T) {
 	unblock := n.Block()
 	var wg sync.WaitGroup
 	wg.Go(func() { n.sweep() })
-	eventually(t, "return", func() bool {
+	plugintest.Eventually(t, "return", func() bool {
 		r, ok := n.journal.Get(pod.ID)
 		return ok && r.State == journal.Returning
 	})

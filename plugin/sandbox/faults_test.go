@@ -78,6 +78,23 @@ func deviceText(world, name string) string {
 	return ""
 }
 
+// lives starts and ends a pod, with one request to the kernel that fails, and reports whether
+// that one was reached. In the end all is as before.
+func (n *node) lives(t *testing.T, pod *testPod, fails int) (reached bool) {
+	t.Helper()
+	before := n.World.String()
+	n.Fail(fails, netmovetest.Before)
+	err := n.run(t.Context(), pod)
+	reached = n.Calls() >= fails
+	n.Fail(0, netmovetest.Never)
+	if err == nil {
+		n.End(pod.ID)
+	}
+	n.sweep()
+	n.asBefore(t, before)
+	return reached
+}
+
 // From any request on every request to the kernel fails while a pod starts: the pod has all, or
 // is refused and nothing is nobody's. Once the kernel answers again, the sweep puts all right.
 //
@@ -231,17 +248,7 @@ func TestUnpinnableAndRefused(t *testing.T) {
 		n := newNode(t, allowAll)
 		n.CannotPin(true)
 		pod := n.pod("a", twoDevices)
-		before := n.World.String()
-		n.Fail(step, netmovetest.Before)
-		err := n.run(t.Context(), pod)
-		met := n.Calls() >= step
-		n.Fail(0, netmovetest.Never)
-		if err == nil {
-			n.End(pod.ID)
-		}
-		n.sweep()
-		n.asBefore(t, before)
-		if !met {
+		if !n.lives(t, pod, step) {
 			enough(t, step)
 			return
 		}

@@ -238,14 +238,14 @@ func TestEndIsNotMissed(t *testing.T) {
 	}
 	n.list([]*testPod{pod}, pod)
 	looked := false
-	n.log.hook = func(line string) {
+	n.log.Hook = func(line string) {
 		if strings.HasPrefix(line, "INFO devices returned") {
 			looked = true
 			n.reconcile()
 		}
 	}
 	n.End(pod.ID)
-	n.log.hook = nil
+	n.log.Hook = nil
 	n.reconcile()
 	if !looked {
 		t.Error("the return was not logged")

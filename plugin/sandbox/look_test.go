@@ -7,9 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // astray moves a device from a pod to a namespace of the pod's own; back moves it back again.
@@ -172,7 +174,7 @@ func (n *node) waits(t *testing.T, sandbox string, f func()) {
 		f()
 		close(done)
 	}()
-	eventually(t, "wait for the lock, nor an end without it", func() bool {
+	plugintest.Eventually(t, "wait for the lock, nor an end without it", func() bool {
 		select {
 		case <-done:
 			t.Error("the lock is not waited for")
@@ -213,7 +215,7 @@ func TestGateOfABadAnnotation(t *testing.T) {
 	if err := n.create(t, started); !errors.Is(err, ErrMissed) {
 		t.Errorf("a pod with containers: %v", err)
 	}
-	if err := n.create(t, fresh); err == nil || errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), annotation) {
+	if err := n.create(t, fresh); err == nil || errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), config.Annotation) {
 		t.Errorf("a pod without: %v", err)
 	}
 	if got := n.Missed(); len(got) != 1 || got[0].Sandbox != started.ID {

@@ -19,9 +19,8 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
-
-const annotation = "netdevices.noderesource.dev/pod"
 
 // node is a table on a node in memory, with a real journal.
 type node struct {
@@ -30,7 +29,7 @@ type node struct {
 	host  *netmovetest.Namespace
 	state string
 	seen  *seen
-	log   *logged
+	log   *plugintest.Log
 }
 
 // testPod is a sandbox and what its pod asks for.
@@ -39,19 +38,15 @@ type testPod struct {
 	devices string // the annotation's value
 }
 
-func (p *testPod) annotations() map[string]string { return map[string]string{annotation: p.devices} }
+func (p *testPod) annotations() map[string]string {
+	return map[string]string{config.Annotation: p.devices}
+}
 
 func (p *testPod) requests() ([]netmove.Request, error) {
 	return config.ParseAnnotations(p.annotations())
 }
 
-const allowAll = `
-apiVersion: netdev.noderesource.dev/v1alpha1
-kind: NodeConfig
-allow:
-- devices: ["eth*"]
-  namespaces: ["default"]
-`
+const allowAll = plugintest.AllowAll
 
 func newNode(t testing.TB, text string) *node {
 	t.Helper()
@@ -82,7 +77,7 @@ func (n *node) start(t testing.TB, text string) {
 	if err != nil || len(problems) > 0 {
 		t.Fatal(err, problems)
 	}
-	n.log = &logged{}
+	n.log = &plugintest.Log{}
 	log := slog.New(n.log)
 	n.seen = &seen{count: map[string]int{}}
 	n.Table = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, j, n.state, c, n.seen, log)
@@ -227,7 +222,7 @@ func TestRefused(t *testing.T) {
 		{"host network", "- name: eth1", func(p *testPod) { p.NetnsPath = "" }, "pod uses the host network"},
 		{"host network, CRI-O", "- name: eth1", func(p *testPod) { p.NetnsPath = "host" }, "pod uses the host network"},
 		{"runtime handler", "- name: eth1", func(p *testPod) { p.Handler = "kata" }, `runtime handler "kata" is not allowed to have host devices on this node`},
-		{"annotation", "- nam: eth1", nil, annotation + "[0]"},
+		{"annotation", "- nam: eth1", nil, config.Annotation + "[0]"},
 		{"setting", "- {name: eth1, mac: 02:00:00:00:00:77}", nil, `setting "mac" of device "eth1" is not allowed in namespace "default"`},
 		{"namespace gone", "- name: eth1", func(p *testPod) { p.NetnsPath = "nowhere" }, "network namespace nowhere: not found"},
 	} {
@@ -522,15 +517,6 @@ func TestOnReturnDown(t *testing.T) {
 	}
 }
 
-func eventually(t testing.TB, what string, holds func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(time.Minute); !holds(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatalf("no %s", what)
-		}
-	}
-}
-
 // errNobodyWaits is the answer of a refusal.
 var errNobodyWaits = errors.New("nobody waits any more")
 
@@ -572,4 +558,10 @@ func afterAWhile() <-chan time.Time { return time.After(50 * time.Millisecond) }
 func withMinute(t *testing.T) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(t.Context(), time.Minute)
+}
+
+// told checks how often a line was logged that begins like this.
+func (n *node) told(t *testing.T, times int, begin string) {
+	t.Helper()
+	n.log.Told(t, times, begin)
 }

@@ -60,27 +60,12 @@ func TestDeviceVanishesFromRunningPod(t *testing.T) {
 // The pod takes a device to a namespace of its own and back again.
 func TestDeviceIsBackInThePod(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	dev, err := ns.ByName("net1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nested := n.AddNamespace("pod-nested")
-	if err := ns.Move(dev.Identity.Index, nested, "x", 0); err != nil {
-		t.Fatal(err)
-	}
-	for range looksInVain {
-		n.sweep()
-	}
+	_, back := n.astray(t, ns, "net1")
+	n.sweeps(looksInVain)
 	if state, _ := n.stateOf(t, "eth1"); state != StateLost {
 		t.Fatalf("eth1 is %s", state)
 	}
-	in, err := nested.ByName("x")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := nested.Move(in.Identity.Index, ns, "net1", 0); err != nil {
-		t.Fatal(err)
-	}
+	back()
 	n.sweep()
 	if state, problem := n.stateOf(t, "eth1"); state != StateAttached || problem != "" {
 		t.Errorf("eth1 is %s: %s", state, problem)
@@ -99,21 +84,9 @@ func TestDeviceIsBackInThePod(t *testing.T) {
 // A device that is lost while the pod runs, and that the pod has again at its end, comes home.
 func TestLostDeviceComesHomeAtTheEnd(t *testing.T) {
 	n, before, pod, ns := holding(t)
-	dev, err := ns.ByName("net1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	nested := n.AddNamespace("pod-nested")
-	if err := ns.Move(dev.Identity.Index, nested, "x", 0); err != nil {
-		t.Fatal(err)
-	}
-	for range looksInVain {
-		n.sweep()
-	}
-	in, _ := nested.ByName("x")
-	if err := nested.Move(in.Identity.Index, ns, "net1", 0); err != nil {
-		t.Fatal(err)
-	}
+	_, back := n.astray(t, ns, "net1")
+	n.sweeps(looksInVain)
+	back()
 	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
@@ -204,12 +177,8 @@ func lostHardware(t *testing.T) (n *node, pod *testPod, nested *netmovetest.Name
 		t.Fatal(err)
 	}
 	ns := n.namespaceOf(t, pod)
-	dev, err := ns.ByName("net1")
-	if err != nil {
-		t.Fatal(err)
-	}
 	nested = n.AddNamespace("pod-nested")
-	if err := ns.Move(dev.Identity.Index, nested, "eth7", 0); err != nil {
+	if err := ns.Move(index(t, ns, "net1"), nested, "eth7", 0); err != nil {
 		t.Fatal(err)
 	}
 	n.End(pod.ID)

@@ -11,6 +11,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // crashWhile runs an operation that the process does not survive at that request, and starts
@@ -123,17 +124,7 @@ func TestProgramCannotBeHeld(t *testing.T) {
 	for step := 1; ; step++ {
 		n, pod, _ := detached(t)
 		n.End(pod.ID)
-		before := n.World.String()
-		n.Fail(step, netmovetest.Before)
-		err := n.run(t.Context(), pod)
-		met := n.Calls() >= step
-		n.Fail(0, netmovetest.Never)
-		if err == nil {
-			n.End(pod.ID)
-		}
-		n.sweep()
-		n.asBefore(t, before)
-		if !met {
+		if !n.lives(t, pod, step) {
 			return
 		}
 	}
@@ -292,7 +283,7 @@ func TestSweepFollowsUp(t *testing.T) {
 		close(done)
 	}()
 	n.list(nil) // wakes it
-	eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
+	plugintest.Eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
 	t.Logf("returned after %v", time.Since(began))
 	cancel()
 	<-done

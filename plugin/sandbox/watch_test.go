@@ -12,6 +12,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
+	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // The end of a pause process wakes the sweep, which brings the devices home
@@ -28,8 +29,8 @@ func TestPauseEndsWakesTheSweep(t *testing.T) {
 	w.follow(n.journal.All()) // as the sweep does
 	ns.Leave()
 	<-w.died
-	eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
-	eventually(t, "forgotten proofs", func() bool { return !n.unsure() })
+	plugintest.Eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
+	plugintest.Eventually(t, "forgotten proofs", func() bool { return !n.unsure() })
 	cancel()
 	<-done
 	w.close()
@@ -89,8 +90,8 @@ func awaitRemoval(t *testing.T, w *watch) fsnotify.Event {
 }
 
 // noisy is a watch whose log is recorded from Debug on.
-func noisy(n *node) (*watch, *logged) {
-	log := &logged{details: true}
+func noisy(n *node) (*watch, *plugintest.Log) {
+	log := &plugintest.Log{Level: slog.LevelDebug}
 	return newWatch(n.World, slog.New(log)), log
 }
 
@@ -116,14 +117,14 @@ func TestPausesAreWatchedOnce(t *testing.T) {
 	if stopped != 1 {
 		t.Errorf("the watch was stopped %d times", stopped)
 	}
-	if got := log.of("DEBUG the pause process is not watched"); len(got) > 0 {
+	if got := log.Of("DEBUG the pause process is not watched"); len(got) > 0 {
 		t.Errorf("logged %q", got)
 	}
 	n.FailFrom(1)
 	for range 3 {
 		w.follow(n.journal.All())
 	}
-	if got := log.of("DEBUG the pause process is not watched"); len(got) != 1 {
+	if got := log.Of("DEBUG the pause process is not watched"); len(got) != 1 {
 		t.Errorf("logged %q", got)
 	}
 }
@@ -150,7 +151,7 @@ func TestFoldersAreWatchedOnce(t *testing.T) {
 	if got := w.files.WatchList(); len(got) != 2 {
 		t.Errorf("watched: %q", got)
 	}
-	if got := log.of("DEBUG the folder of network namespaces is not watched folder=/nowhere"); len(got) != 1 {
+	if got := log.Of("DEBUG the folder of network namespaces is not watched folder=/nowhere"); len(got) != 1 {
 		t.Errorf("logged %q", got)
 	}
 	if err := os.Remove(gone); err != nil {
@@ -168,7 +169,7 @@ func TestFoldersAreWatchedOnce(t *testing.T) {
 	if got := w.files.WatchList(); len(got) != 0 {
 		t.Errorf("watched: %q", got)
 	}
-	if got := log.of(""); len(got) != 1 {
+	if got := log.Of(""); len(got) != 1 {
 		t.Errorf("logged %q", got)
 	}
 }
@@ -188,7 +189,7 @@ func TestWithoutInotify(t *testing.T) {
 	ns.Leave()
 	<-w.died
 	w.close()
-	if got := log.of(""); len(got) > 0 {
+	if got := log.Of(""); len(got) > 0 {
 		t.Errorf("logged %q", got)
 	}
 }
@@ -246,7 +247,7 @@ func TestManyDeathsAreOneLook(t *testing.T) {
 		t.Errorf("%d looks", got)
 	}
 	w.close()
-	if got := log.of(""); len(got) > 0 {
+	if got := log.Of(""); len(got) > 0 {
 		t.Errorf("logged %q", got)
 	}
 }
