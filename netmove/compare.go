@@ -205,12 +205,12 @@ func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
 // pod's at home, and is the host's.
 func compareEntries(ns Namespace, dev, want Snapshot) (t todo) {
 	index := dev.Identity.Index
-	for _, e := range without(dev.Entries, want.Entries, Entry.Same) {
+	for _, e := range missing(dev.Entries, want.Entries) {
 		if e.Table.Travels() || e.Table == TableVLAN { // a bridge gives a new port one of its own
 			t.addMinor(string(e.Table), func() error { return ns.DropEntry(index, e) }, "drop %s %s", e.Table, e.Text)
 		}
 	}
-	for _, e := range without(want.Entries, dev.Entries, Entry.Same) {
+	for _, e := range missing(want.Entries, dev.Entries) {
 		t.addMinor(string(e.Table), func() error { return ns.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 	}
 	return t

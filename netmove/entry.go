@@ -6,28 +6,30 @@ import (
 	"slices"
 )
 
-// Table is a table of the kernel with entries that belong to a device, and are
-// gone when it leaves its namespace.
+// Table is a table of the kernel with entries that belong to a device.
 type Table string
 
 // The tables that are put back, in this order.
 const (
-	TableVLAN     Table = "vlan"     // of a bridge's port, bridge(8)
-	TableFDB      Table = "fdb"      // unicast addresses the device listens to, static entries of a bridge for its port
-	TableQdisc    Table = "qdisc"    // the root one, of some kinds, tc(8)
-	TableNexthop  Table = "nexthop"  // ip-nexthop(8)
-	TableRoute    Table = "route"    // ip-route(8)
-	TableNeighbor Table = "neighbor" // permanent and proxy ones, ip-neighbour(8)
+	TableVLAN     Table = "vlan"      // of a bridge's port, bridge(8)
+	TableFDB      Table = "fdb"       // unicast addresses the device listens to, static entries of a bridge for its port
+	TableVNI      Table = "vxlan-vni" // of a vxlan that takes several, bridge(8)
+	TableVXLAN    Table = "vxlan-fdb" // where a vxlan sends frames to, bridge(8)
+	TableQdisc    Table = "qdisc"     // the root one, of some kinds, tc(8)
+	TableNexthop  Table = "nexthop"   // ip-nexthop(8)
+	TableRoute    Table = "route"     // ip-route(8)
+	TableNeighbor Table = "neighbor"  // permanent and proxy ones, ip-neighbour(8)
 )
 
 // Tables are all tables, in the order in which their entries are put back.
 func Tables() []Table {
-	return []Table{TableVLAN, TableFDB, TableQdisc, TableNexthop, TableRoute, TableNeighbor}
+	return []Table{TableVLAN, TableFDB, TableVNI, TableVXLAN, TableQdisc, TableNexthop, TableRoute, TableNeighbor}
 }
 
-// Travels reports whether entries of the table stay with the device when it moves. They are
-// the pod's to change then; those of the other tables the kernel takes away.
-func (t Table) Travels() bool { return false }
+// Travels reports whether entries of the table stay on a device that moves: what a
+// pod adds comes home with it. The kernel takes those of the other tables from a device
+// that leaves its namespace.
+func (t Table) Travels() bool { return t == TableVNI || t == TableVXLAN }
 
 // Entry is an entry of a table that somebody made, as opposed to the kernel and
 // to programs that learn: those make theirs again.
@@ -48,6 +50,25 @@ type Entry struct {
 // Same reports whether both are the same entry, of the same device or of two.
 func (e Entry) Same(other Entry) bool {
 	return e.Table == other.Table && bytes.Equal(e.Message, other.Message)
+}
+
+// missing are the entries of want that are not in have.
+func missing(want, have []Entry) []Entry {
+	type key struct {
+		table   Table
+		message string
+	}
+	known := make(map[key]bool, len(have)) // a pod can make more of them than can be compared with one another
+	for _, e := range have {
+		known[key{e.Table, string(e.Message)}] = true
+	}
+	var list []Entry
+	for _, e := range want {
+		if !known[key{e.Table, string(e.Message)}] {
+			list = append(list, e)
+		}
+	}
+	return list
 }
 
 // Route is what of a route decides whether it goes along into a pod.

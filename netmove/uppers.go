@@ -63,7 +63,7 @@ func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
 		return nil, err
 	}
 	steps := m.mendSteps(dev, want, up)
-	for _, g := range without(wants, has, Entry.Same) {
+	for _, g := range missing(wants, has) {
 		if up && dev.Flags.Up {
 			steps.addMinor("", func() error { return m.Host.PutEntry(below.Identity.Index, g) }, "listen to %s", g.Text)
 		}
@@ -84,7 +84,7 @@ func (m *Mover) mendSteps(dev, want Snapshot, up bool) todo {
 	if up {
 		t.add(dev.Flags.Up && !want.Flags.Up, "", func() error { return host.SetUp(index, false) }, "set down")
 		t = append(t, addressSteps(host, index, lost(want, dev.Addresses, m.Now()), want.Flags.Up && !dev.Flags.Up)...)
-		for _, e := range without(want.Entries, dev.Entries, Entry.Same) {
+		for _, e := range missing(want.Entries, dev.Entries) {
 			t.add(true, "", func() error { return host.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 		}
 	}

@@ -12,22 +12,24 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// table is how the entries of one of the kernel's tables are read and made.
+// table is how the entries of one of the kernel's tables are read, made and removed.
 type table struct {
-	read func(ns *Namespace, l *link) ([]netmove.Entry, error)
-	put  func(ns *Namespace, index int, msg []byte) error
+	read      func(ns *Namespace, l *link) ([]netmove.Entry, error)
+	put, drop func(ns *Namespace, index int, msg []byte) error
 }
 
 // tables are in the order in which entries can be made: a route needs its
 // nexthop object.
 func tables() map[netmove.Table]table {
 	return map[netmove.Table]table{
-		netmove.TableVLAN:     {(*Namespace).vlans, (*Namespace).putVLAN},
-		netmove.TableFDB:      {(*Namespace).fdb, (*Namespace).putNeighbor},
-		netmove.TableQdisc:    {(*Namespace).qdiscs, (*Namespace).putQdisc},
-		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop},
-		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute},
-		netmove.TableNeighbor: {(*Namespace).neighbors, (*Namespace).putNeighbor},
+		netmove.TableVLAN:     {(*Namespace).vlans, (*Namespace).putVLAN, (*Namespace).dropVLAN},
+		netmove.TableFDB:      {(*Namespace).fdb, (*Namespace).putNeighbor, (*Namespace).dropNeighbor},
+		netmove.TableVNI:      {(*Namespace).vnis, (*Namespace).putVNI, (*Namespace).dropVNI},
+		netmove.TableVXLAN:    {(*Namespace).vxlanFDB, (*Namespace).putVXLAN, (*Namespace).dropVXLAN},
+		netmove.TableQdisc:    {(*Namespace).qdiscs, (*Namespace).putQdisc, (*Namespace).dropQdisc},
+		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop, (*Namespace).dropNexthop},
+		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute, (*Namespace).dropRoute},
+		netmove.TableNeighbor: {(*Namespace).neighbors, (*Namespace).putNeighbor, (*Namespace).dropNeighbor},
 	}
 }
 
@@ -54,6 +56,19 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 	err := t.put(ns, index, e.Message)
 	if is(err, unix.EEXIST) {
 		return fmt.Errorf("%w: %w", netmove.ErrExists, err)
+	}
+	return err
+}
+
+// DropEntry removes the entry.
+func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
+	t, ok := tables()[e.Table]
+	if !ok {
+		return fmt.Errorf("no table %q", e.Table)
+	}
+	err := t.drop(ns, index, e.Message)
+	if is(err, unix.ENOENT, unix.ESRCH) {
+		return fmt.Errorf("%w: %w", netmove.ErrNotFound, err)
 	}
 	return err
 }

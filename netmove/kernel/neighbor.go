@@ -63,6 +63,9 @@ func (ns *Namespace) fdb(dev *link) ([]netmove.Entry, error) {
 			continue
 		}
 		port := msg.fixed[ndmFlags]&unix.NTF_SELF == 0
+		if !port && dev.Identity.Kind == vxlanKind {
+			continue // of a table of its own
+		}
 		if port {
 			msg.fixed[ndmFlags] |= unix.NTF_MASTER // not told, and asked for
 		}
@@ -164,10 +167,18 @@ func neighborEntry(table netmove.Table, msg message) netmove.Entry {
 }
 
 func (ns *Namespace) putNeighbor(index int, raw []byte) error {
+	return ns.changeNeighbor(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, raw)
+}
+
+func (ns *Namespace) dropNeighbor(index int, raw []byte) error {
+	return ns.changeNeighbor(unix.RTM_DELNEIGH, 0, index, raw)
+}
+
+func (ns *Namespace) changeNeighbor(verb, flags, index int, raw []byte) error {
 	msg, err := parseMessage(raw, sizeofNdmsg)
 	if err != nil {
 		return err
 	}
 	binary.NativeEndian.PutUint32(msg.fixed[ndmIfindex:], uint32(index))
-	return ns.request(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
+	return ns.request(verb, flags, msg.bytes())
 }

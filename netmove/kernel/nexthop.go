@@ -147,6 +147,17 @@ func (ns *Namespace) putNexthop(index int, raw []byte) error {
 	return err
 }
 
+// dropNexthop removes the object, and with it the routes through it.
+func (ns *Namespace) dropNexthop(_ int, raw []byte) error {
+	msg, err := parseMessage(raw, sizeofNhmsg)
+	if err != nil {
+		return err
+	}
+	one := message{fixed: make([]byte, sizeofNhmsg)}
+	one.add(unix.NHA_ID, msg.attribute(unix.NHA_ID))
+	return ns.request(unix.RTM_DELNEXTHOP, 0, one.bytes())
+}
+
 // isPart reports whether every member of a group is one of another's, with the
 // same weight.
 func isPart(group, of []byte) bool {

@@ -124,6 +124,16 @@ func (ns *Namespace) putQdisc(index int, raw []byte) error {
 	return ns.request(unix.RTM_NEWQDISC, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
 }
 
+// dropQdisc removes the discipline: the kernel puts its own in place.
+func (ns *Namespace) dropQdisc(index int, raw []byte) error {
+	msg, err := parseMessage(raw, sizeofTcmsg)
+	if err != nil {
+		return err
+	}
+	binary.NativeEndian.PutUint32(msg.fixed[tcmIfindex:], uint32(index))
+	return ns.request(unix.RTM_DELQDISC, 0, msg.fixed)
+}
+
 // times are the options of a codel that are times: TCA_CODEL_TARGET,
 // TCA_CODEL_INTERVAL and TCA_CODEL_CE_THRESHOLD, and those of fq_codel.
 func (q queueing) times() []uint16 {

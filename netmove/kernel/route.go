@@ -190,23 +190,36 @@ func routeText(rt *nl.RtMsg, r netmove.Route, msg message) string {
 	return b.String()
 }
 
-// putRoute adds the route. One that the kernel has with the same prefix and
-// metric stays, unless it is what is left of this one: of an IPv6 route with
-// several legs only those go that lose their device.
-func (ns *Namespace) putRoute(index int, raw []byte) error {
+// routeThrough is the message about an entry's route through the device with that ifindex.
+func routeThrough(index int, raw []byte) (message, error) {
 	msg, err := parseMessage(raw, unix.SizeofRtMsg)
-	if err != nil {
-		return err
-	}
 	for _, a := range msg.attrs {
 		switch a.Attr.Type &^ unix.NLA_F_NESTED {
 		case unix.RTA_OIF:
 			exchangeIndex(a.Value, 0, index)
 		case unix.RTA_MULTIPATH:
-			if err := eachLeg(a.Value, func(hop leg) { exchangeIndex(hop[4:], 0, index) }); err != nil {
-				return err
-			}
+			err = eachLeg(a.Value, func(hop leg) { exchangeIndex(hop[4:], 0, index) })
 		}
+	}
+	return msg, err
+}
+
+// dropRoute removes the route, and no other one with its prefix.
+func (ns *Namespace) dropRoute(index int, raw []byte) error {
+	msg, err := routeThrough(index, raw)
+	if err != nil {
+		return err
+	}
+	return ns.request(unix.RTM_DELROUTE, 0, msg.bytes())
+}
+
+// putRoute adds the route. One that the kernel has with the same prefix and
+// metric stays, unless it is what is left of this one: of an IPv6 route with
+// several legs only those go that lose their device.
+func (ns *Namespace) putRoute(index int, raw []byte) error {
+	msg, err := routeThrough(index, raw)
+	if err != nil {
+		return err
 	}
 	err = ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
 	if !is(err, unix.EEXIST) || msg.fixed[0] != unix.AF_INET6 || msg.attribute(unix.RTA_MULTIPATH) == nil {

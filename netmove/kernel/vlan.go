@@ -93,6 +93,10 @@ func (ns *Namespace) putVLAN(index int, raw []byte) error {
 	return ns.changeVLAN(rtmNewVLAN, index, raw)
 }
 
+func (ns *Namespace) dropVLAN(index int, raw []byte) error {
+	return ns.changeVLAN(rtmDelVLAN, index, raw)
+}
+
 func (ns *Namespace) changeVLAN(verb, index int, raw []byte) error {
 	msg, err := parseMessage(raw, sizeofBrVLANMsg)
 	if err != nil {
@@ -100,12 +104,4 @@ func (ns *Namespace) changeVLAN(verb, index int, raw []byte) error {
 	}
 	binary.NativeEndian.PutUint32(msg.fixed[brVLANIfindex:], uint32(index))
 	return ns.request(verb, 0, msg.bytes())
-}
-
-// DropEntry removes a VLAN of a bridge's port.
-func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
-	if e.Table != netmove.TableVLAN {
-		return fmt.Errorf("entries of table %q stay", e.Table)
-	}
-	return ns.changeVLAN(rtmDelVLAN, index, e.Message)
 }

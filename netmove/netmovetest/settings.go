@@ -11,7 +11,7 @@ import (
 
 // leave takes from a device what a move loses of its settings.
 func leave(d *netmove.Snapshot) {
-	d.Entries = nil
+	d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), func(e netmove.Entry) bool { return !e.Table.Travels() })
 	d.Sysctls = maps.Clone(d.Sysctls)
 	for name := range d.Sysctls {
 		d.Sysctls[name] = "0" // the default where it arrives

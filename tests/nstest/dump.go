@@ -22,6 +22,7 @@ ip -6 neigh show dev $1 nud permanent
 ip neigh show proxy dev $1
 ip token show dev $1
 bridge fdb show dev $1 | grep -E 'permanent|static|self' | sort # the others are learned
+bridge vni show dev $1 # of a vxlan
 bridge -d link show dev $1
 bridge vlan show dev $1
 tc qdisc show dev $1 | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
