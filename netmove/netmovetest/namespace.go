@@ -332,7 +332,7 @@ func (ns *Namespace) SetMTU(index, mtu int) error {
 
 // SetMAC sets the MAC.
 func (ns *Namespace) SetMAC(index int, mac netmove.MAC) error {
-	return ns.set(index, func(d *netmove.Snapshot) { d.MAC = mac })
+	return ns.change(index, func(d *netmove.Snapshot) error { return ns.driver(d, func() { d.MAC = mac }) })
 }
 
 // SetAlias sets the alias.
@@ -366,7 +366,12 @@ func (ns *Namespace) SetFlags(index int, flags netmove.LinkFlags) error {
 
 // SetUp sets the device up or down; down flushes IPv6.
 func (ns *Namespace) SetUp(index int, up bool) error {
-	return ns.set(index, func(d *netmove.Snapshot) { ns.world.raise(d, up) })
+	return ns.set(index, func(d *netmove.Snapshot) {
+		if d.Flags.Up && !up {
+			ns.world.downs++
+		}
+		ns.world.raise(d, up)
+	})
 }
 
 func (ns *Namespace) set(index int, f func(*netmove.Snapshot)) error {

@@ -28,6 +28,36 @@ func (w *World) Stubborn(yes bool) {
 	w.stubborn = yes
 }
 
+// Busy makes the kernel answer EBUSY to changes of MACs and options.
+func (w *World) Busy(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busy = yes
+}
+
+// BusyUp does, for devices that are up.
+func (w *World) BusyUp(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.busyUp = yes
+}
+
+// Downs is how often a request has set a device down.
+func (w *World) Downs() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.downs
+}
+
+// driver runs a request that a driver may refuse.
+func (ns *Namespace) driver(d *netmove.Snapshot, f func()) error {
+	if ns.world.busy || ns.world.busyUp && d.Flags.Up {
+		return netmove.ErrBusy
+	}
+	f()
+	return nil
+}
+
 var errStubborn = errors.New("operation not supported")
 
 // setting runs a request that a stubborn kernel refuses.
@@ -51,9 +81,10 @@ func (ns *Namespace) SetSysctl(index int, name, value string) error {
 // SetOption sets an option.
 func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	return ns.setting(index, func(d *netmove.Snapshot) error {
-		d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(p netmove.Option) bool { return p.Name == o.Name })
-		d.Options = append(d.Options, o)
-		return nil
+		return ns.driver(d, func() {
+			d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(p netmove.Option) bool { return p.Name == o.Name })
+			d.Options = append(d.Options, o)
+		})
 	})
 }
 

@@ -43,6 +43,9 @@ type World struct {
 	watches    map[uint64][]func()      // of the process in the namespace with that inode
 	now        time.Duration
 	stubborn   bool
+	busy       bool // for whatever reason
+	busyUp     bool // with devices that are up
+	downs      int
 	holders    int // of programs
 
 	calls     int
