@@ -110,6 +110,20 @@ func (k Linux) openAt(path string, own bool) (*Namespace, error) {
 	return k.handle(file, path, own)
 }
 
+// InodeAt reads the inode number of the namespace at path.
+func (k Linux) InodeAt(path string) (uint64, error) {
+	defer k.watch("looking at a network namespace")()
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+	if is(err, unix.ENOENT, unix.ENOTDIR) {
+		return 0, fmt.Errorf("network namespace %s: %w", path, netmove.ErrNotFound)
+	}
+	if err != nil {
+		return 0, fmt.Errorf("network namespace %s: %w", path, err)
+	}
+	return st.Ino, nil
+}
+
 // openFile opens the file of a network namespace. It is the only place that does, and
 // path may be on a file system that does not answer.
 func (k Linux) openFile(path string) (netns.NsHandle, error) {

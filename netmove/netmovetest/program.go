@@ -2,6 +2,7 @@ package netmovetest
 
 import (
 	"errors"
+	"io"
 	"slices"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -42,6 +43,45 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 			return errors.New("the program is held")
 		}
 		d.Programs = slices.DeleteFunc(d.Programs, func(q netmove.Program) bool { return p.Hook == q.Hook && p.ID == q.ID })
+		return nil
+	})
+}
+
+// HoldProgram counts who holds programs.
+func (w *World) HoldProgram(netmove.Program) (io.Closer, error) {
+	return holder{w}, w.do(func() error {
+		w.holders++
+		return nil
+	})
+}
+
+// Holders is how many programs are held.
+func (w *World) Holders() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.holders
+}
+
+type holder struct{ world *World }
+
+// Close lets go of a program.
+func (h holder) Close() error {
+	h.world.mu.Lock()
+	defer h.world.mu.Unlock()
+	h.world.holders--
+	if h.world.closeFails {
+		return ErrInjected
+	}
+	return nil
+}
+
+// Reattach attaches a program again, of which the world keeps all there ever were.
+func (ns *Namespace) Reattach(index int, p netmove.Program) error {
+	return ns.change(index, func(d *netmove.Snapshot) error {
+		if ns.world.held[d.Identity.Inode] {
+			return errors.New("the program is held")
+		}
+		d.Programs = append(slices.Clone(d.Programs), netmove.Program{Hook: p.Hook, ID: p.ID})
 		return nil
 	})
 }

@@ -2,6 +2,7 @@ package netmovetest
 
 import (
 	"errors"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -88,23 +89,34 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	})
 }
 
-// PutEntry makes an entry.
-func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
+// Features reads the features of a device.
+func (ns *Namespace) Features(index int) (list map[string]netmove.Feature, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) { list = maps.Clone(ns.world.facts[d.Identity.Inode].Features) })
+	return list, err
+}
+
+// SetFeatures switches features that are there and not fixed.
+func (ns *Namespace) SetFeatures(index int, features map[string]bool) error {
 	return ns.setting(index, func(d *netmove.Snapshot) error {
-		if slices.ContainsFunc(d.Entries, e.Same) {
-			return netmove.ErrExists
+		facts := ns.world.facts[d.Identity.Inode]
+		facts.Features = maps.Clone(facts.Features)
+		for name, on := range features {
+			if f, ok := facts.Features[name]; !ok || f.Fixed {
+				return fmt.Errorf("feature %q: %w", name, errStubborn)
+			}
+			facts.Features[name] = netmove.Feature{On: on}
+			d.Options = slices.DeleteFunc(slices.Clone(d.Options), func(o netmove.Option) bool { return o.Name == featureOption(name) })
+			d.Options = append(d.Options, FeatureOption(name, on))
 		}
-		d.Entries = append(d.Entries, e)
+		ns.world.facts[d.Identity.Inode] = facts
 		return nil
 	})
 }
 
-// DropEntry removes an entry.
-func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
-	return ns.set(index, func(d *netmove.Snapshot) { d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), e.Same) })
-}
+func featureOption(name string) string { return "feature." + name }
 
-// Groups is empty: here nothing is received.
-func (ns *Namespace) Groups(index int) ([]netmove.Entry, error) {
-	return nil, ns.set(index, func(*netmove.Snapshot) {})
+// FeatureOption is the option by which a feature is put back: as in the kernel, features
+// are options, too.
+func FeatureOption(name string, on bool) netmove.Option {
+	return netmove.Option{Name: featureOption(name), Value: fmt.Appendf(nil, "%t", on)}
 }

@@ -1,0 +1,116 @@
+package netmovetest
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// link is the device as it is read before Fill.
+func (ns *Namespace) link(d *netmove.Snapshot) netmove.Snapshot {
+	c := ns.copyOf(d)
+	c.Parts = netmove.PartLink
+	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.TakenAt = nil, nil, nil, nil, 0
+	return c
+}
+
+// ByName reads a device by name.
+func (ns *Namespace) ByName(name string) (s netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		d := ns.named(name)
+		if d == nil {
+			return fmt.Errorf("device %q: %w", name, netmove.ErrNotFound)
+		}
+		s = ns.link(d)
+		return nil
+	})
+	return s, err
+}
+
+// ByIndex reads a device by index.
+func (ns *Namespace) ByIndex(index int) (s netmove.Snapshot, err error) {
+	err = ns.set(index, func(d *netmove.Snapshot) {
+		s = ns.link(d)
+		s.Identity.Inode = 0
+	})
+	return s, err
+}
+
+// Find reads a device by identity.
+func (ns *Namespace) Find(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		d := ns.identified(id)
+		if d == nil {
+			return netmove.ErrNotFound
+		}
+		s = ns.link(d)
+		return nil
+	})
+	return s, err
+}
+
+func (ns *Namespace) identified(id netmove.Identity) *netmove.Snapshot {
+	for _, d := range ns.devices {
+		if d.Identity.Same(id) {
+			return d
+		}
+	}
+	return nil
+}
+
+// List reads every device.
+func (ns *Namespace) List() (list []netmove.Snapshot, err error) {
+	err = ns.world.do(func() error {
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			list = append(list, ns.link(ns.devices[index]))
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Fill reads parts of a device.
+func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
+	return ns.world.do(func() error {
+		d := ns.devices[dev.Identity.Index]
+		if dev.Identity.Inode != 0 {
+			d = ns.identified(dev.Identity)
+		}
+		if d == nil {
+			return netmove.ErrNotFound
+		}
+		now := ns.link(d)
+		now.Parts = dev.Parts | parts
+		now.Addresses, now.TakenAt, now.Entries, now.Sysctls = dev.Addresses, dev.TakenAt, dev.Entries, dev.Sysctls
+		now.Uppers, now.Programs = dev.Uppers, dev.Programs
+		all := ns.copyOf(d)
+		if parts.Has(netmove.PartAddresses) {
+			now.Addresses, now.TakenAt = all.Addresses, all.TakenAt
+		}
+		if parts.Has(netmove.PartEntries) {
+			now.Entries = all.Entries
+		}
+		if parts.Has(netmove.PartSysctls) {
+			now.Sysctls = all.Sysctls
+		}
+		*dev = now
+		return nil
+	})
+}
+
+// Facts tells what was said of the device when it was made.
+func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
+	err = ns.set(dev.Identity.Index, func(d *netmove.Snapshot) { f = ns.world.facts[d.Identity.Inode] })
+	return f, err
+}
+
+// NameTaken looks among names and altnames.
+func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
+	err = ns.world.do(func() error {
+		taken = ns.named(name) != nil
+		return nil
+	})
+	return taken, err
+}
