@@ -42,11 +42,8 @@ func (m *Mover) carry(pod Namespace, a *Attachment) {
 // check reads the device in the pod and notes what is not as meant. That it is ours was
 // made sure of before the move; its index in the pod is all that was named since.
 func (m *Mover) check(pod Namespace, a *Attachment) error {
-	dev, err := pod.ByIndex(a.PodIndex)
-	if err == nil {
-		err = pod.Fill(&dev, PartAddresses)
-	}
-	if err != nil {
+	dev := Snapshot{Identity: Identity{Index: a.PodIndex}}
+	if err := pod.Fill(&dev, PartAddresses); err != nil {
 		return &StepError{Device: a.Before.Name, Step: "look at it in the pod", Err: err}
 	}
 	meant := a.meant()

@@ -96,7 +96,7 @@ func readDevice(host Namespace, dev Snapshot) (Device, error) {
 // fillUppers reads the devices that are built on one, and on those, with what they lose when
 // that goes down. One that goes away meanwhile is left out.
 func fillUppers(host Namespace, dev *Snapshot) error {
-	list, err := host.Uppers(dev.Identity.Index)
+	list, err := host.Uppers(*dev)
 	if err != nil {
 		return err
 	}

@@ -34,10 +34,6 @@ type Reader interface {
 	// Error: ErrNotFound.
 	ByName(name string) (Snapshot, error)
 
-	// ByIndex reads the device with that ifindex, whichever it is: what of its identity
-	// netlink does not tell is left out. Error: ErrNotFound.
-	ByIndex(index int) (Snapshot, error)
-
 	// Find reads the device with that identity, wherever its name and index are by now,
 	// trying index first. Error: ErrNotFound.
 	Find(id Identity, index int) (Snapshot, error)
@@ -46,9 +42,9 @@ type Reader interface {
 	List() ([]Snapshot, error)
 
 	// Fill reads the device anew, and those parts of it. Parts that are not named stay as
-	// they are in dev. Of a device that is down, options that the driver does not tell
-	// then are unknown. Error: ErrNotFound, for a device that is not there and for
-	// nothing else.
+	// they are in dev. A dev that has no inode means the device with its ifindex, whichever
+	// that is. Of a device that is down, options that the driver does not tell then are
+	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
 	// Facts reads what decides whether the device may move. The device must have all of
@@ -147,7 +143,7 @@ type Tabler interface {
 type Stacker interface {
 	// Uppers reads the devices of the namespace that are built on the device,
 	// but not its master.
-	Uppers(index int) ([]Snapshot, error)
+	Uppers(dev Snapshot) ([]Snapshot, error)
 
 	// Delete deletes a device. Error: ErrNotFound.
 	Delete(index int) error

@@ -24,7 +24,7 @@ type Upper struct {
 // home. What was on the device before the attach is the host's, and may be in
 // the pod because that was given it, too.
 func strip(pod Namespace, dev, before Snapshot) error {
-	uppers, err := pod.Uppers(dev.Identity.Index)
+	uppers, err := pod.Uppers(dev)
 	if err != nil {
 		return fmt.Errorf("look for devices on it: %w", err)
 	}

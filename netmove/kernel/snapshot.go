@@ -22,12 +22,6 @@ func (ns *Namespace) ByName(name string) (dev netmove.Snapshot, err error) {
 	return dev, err
 }
 
-// ByIndex reads the device with that ifindex, as netlink tells it.
-func (ns *Namespace) ByIndex(index int) (netmove.Snapshot, error) {
-	l, err := ns.linkByIndex(index)
-	return l.Snapshot, err
-}
-
 // Find finds the device with that identity. That a device is not there is
 // final for whoever asks, so it is said only after looks that nobody disturbed.
 func (ns *Namespace) Find(id netmove.Identity, index int) (netmove.Snapshot, error) {
@@ -54,7 +48,7 @@ func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
 	})
 }
 
-// again reads a device that was read before, which may have no identity (ByIndex).
+// again reads a device that was read before, or that is meant by its ifindex alone.
 func (ns *Namespace) again(dev netmove.Snapshot) (link, error) {
 	if dev.Identity.Inode == 0 {
 		return ns.linkByIndex(dev.Identity.Index)

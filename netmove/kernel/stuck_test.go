@@ -118,7 +118,7 @@ func TestStuck(t *testing.T) {
 		{"set up", request, func() error { return ns.SetUp(one, true) }},
 		{"rename", request, func() error { return ns.Rename(three, "eth5") }},
 		{"altname", request, func() error { return ns.AddAltname(one, "other") }},
-		{"look", request, func() error { _, err := ns.ByIndex(one); return err }},
+		{"look", request, func() error { return ns.Fill(&netmove.Snapshot{Identity: netmove.Identity{Index: one}}, netmove.PartLink) }},
 		{"features", request, func() error { _, err := ns.Features(one); return err }},
 		{"XDP", request, func() error { return ns.Detach(two, xdp) }},
 		{"TCX link", "detaching a BPF program", func() error { return ns.Detach(one, link) }},

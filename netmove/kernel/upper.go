@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"errors"
-	"os"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -12,46 +11,43 @@ import (
 
 // Uppers reads the devices of the namespace that are built on the given one,
 // but not its master.
-func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
+func (ns *Namespace) Uppers(dev netmove.Snapshot) (list []netmove.Snapshot, err error) {
+	l := link{Device: netmove.Device{Snapshot: dev}}
 	err = undisturbed(func() error {
-		l, err := ns.linkByIndex(index)
-		if err == nil {
-			list, err = ns.uppersNow(l)
+		names, err := ns.upperNames(&l)
+		if errors.Is(err, errRaced) { // it has another name now
+			if l, err = ns.again(dev); err == nil {
+				err = errRaced
+			}
 		}
-		return err
+		if err != nil {
+			return err
+		}
+		list = nil
+		for _, name := range names {
+			upper, err := ns.ByName(name)
+			if errors.Is(err, netmove.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if upper.Identity.Index != l.Master.Index {
+				list = append(list, upper)
+			}
+		}
+		return nil
 	})
 	return list, err
 }
 
-func (ns *Namespace) uppersNow(l link) ([]netmove.Snapshot, error) {
-	dir, err := ns.identifyIn(&l)
+func (ns *Namespace) upperNames(l *link) ([]string, error) {
+	dir, err := ns.identifyIn(l)
 	if err != nil {
 		return nil, err
 	}
 	defer dir.Close()
-	return ns.uppersOf(l, dir)
-}
-
-// uppersOf does for a device whose folder in sysfs is open.
-func (ns *Namespace) uppersOf(l link, dir *os.File) ([]netmove.Snapshot, error) {
-	names, err := uppers(dir)
-	if err != nil {
-		return nil, err
-	}
-	var list []netmove.Snapshot
-	for _, name := range names {
-		upper, err := ns.ByName(name)
-		if errors.Is(err, netmove.ErrNotFound) {
-			continue
-		}
-		if err != nil {
-			return nil, err
-		}
-		if upper.Identity.Index != l.Master.Index {
-			list = append(list, upper)
-		}
-	}
-	return list, nil
+	return uppers(dir)
 }
 
 // Delete deletes a device.

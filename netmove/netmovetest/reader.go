@@ -29,15 +29,6 @@ func (ns *Namespace) ByName(name string) (s netmove.Snapshot, err error) {
 	return s, err
 }
 
-// ByIndex reads a device by index.
-func (ns *Namespace) ByIndex(index int) (s netmove.Snapshot, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) {
-		s = ns.link(d)
-		s.Identity.Inode = 0
-	})
-	return s, err
-}
-
 // Find reads a device by identity.
 func (ns *Namespace) Find(id netmove.Identity, _ int) (s netmove.Snapshot, err error) {
 	err = ns.world.do(func() error {

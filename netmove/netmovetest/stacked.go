@@ -57,8 +57,8 @@ func (ns *Namespace) locked(f func()) {
 }
 
 // Uppers reads the devices that are built on the device.
-func (ns *Namespace) Uppers(index int) (list []netmove.Snapshot, err error) {
-	err = ns.change(index, func(d *netmove.Snapshot) error {
+func (ns *Namespace) Uppers(dev netmove.Snapshot) (list []netmove.Snapshot, err error) {
+	err = ns.change(dev.Identity.Index, func(d *netmove.Snapshot) error {
 		for _, u := range ns.on(d.Identity.Inode) {
 			list = append(list, ns.link(u))
 		}
