@@ -13,8 +13,10 @@ type Table string
 const (
 	TableVLAN     Table = "vlan"      // of a bridge's port, bridge(8)
 	TableFDB      Table = "fdb"       // unicast addresses the device listens to, static entries of a bridge for its port
+	TableMDB      Table = "mdb"       // multicast groups that a bridge sends to its port, bridge(8)
 	TableVNI      Table = "vxlan-vni" // of a vxlan that takes several, bridge(8)
 	TableVXLAN    Table = "vxlan-fdb" // where a vxlan sends frames to, bridge(8)
+	TableVXLANMDB Table = "vxlan-mdb" // where a vxlan sends multicast groups to, bridge(8)
 	TableQdisc    Table = "qdisc"     // the root one, of some kinds, tc(8)
 	TableNexthop  Table = "nexthop"   // ip-nexthop(8)
 	TableRoute    Table = "route"     // ip-route(8)
@@ -23,13 +25,16 @@ const (
 
 // Tables are all tables, in the order in which their entries are put back.
 func Tables() []Table {
-	return []Table{TableVLAN, TableFDB, TableVNI, TableVXLAN, TableQdisc, TableNexthop, TableRoute, TableNeighbor}
+	return []Table{
+		TableVLAN, TableFDB, TableMDB, TableVNI, TableVXLAN, TableVXLANMDB,
+		TableQdisc, TableNexthop, TableRoute, TableNeighbor,
+	}
 }
 
 // Travels reports whether entries of the table stay on a device that moves: what a
 // pod adds comes home with it. The kernel takes those of the other tables from a device
 // that leaves its namespace.
-func (t Table) Travels() bool { return t == TableVNI || t == TableVXLAN }
+func (t Table) Travels() bool { return t == TableVNI || t == TableVXLAN || t == TableVXLANMDB }
 
 // Entry is an entry of a table that somebody made, as opposed to the kernel and
 // to programs that learn: those make theirs again.

@@ -24,8 +24,10 @@ func tables() map[netmove.Table]table {
 	return map[netmove.Table]table{
 		netmove.TableVLAN:     {(*Namespace).vlans, (*Namespace).putVLAN, (*Namespace).dropVLAN},
 		netmove.TableFDB:      {(*Namespace).fdb, (*Namespace).putNeighbor, (*Namespace).dropNeighbor},
+		netmove.TableMDB:      {(*Namespace).mdb, (*Namespace).putMDB, (*Namespace).dropMDB},
 		netmove.TableVNI:      {(*Namespace).vnis, (*Namespace).putVNI, (*Namespace).dropVNI},
 		netmove.TableVXLAN:    {(*Namespace).vxlanFDB, (*Namespace).putVXLAN, (*Namespace).dropVXLAN},
+		netmove.TableVXLANMDB: {(*Namespace).vxlanMDB, (*Namespace).putVXLANMDB, (*Namespace).dropVXLANMDB},
 		netmove.TableQdisc:    {(*Namespace).qdiscs, (*Namespace).putQdisc, (*Namespace).dropQdisc},
 		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop, (*Namespace).dropNexthop},
 		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute, (*Namespace).dropRoute},
@@ -90,10 +92,13 @@ func (ns *Namespace) dumpOf(verb int, reply uint16, msg []byte) ([][]byte, error
 	}, reply)
 }
 
+// attribute is one of a message's.
+type attribute = syscall.NetlinkRouteAttr
+
 // message is one of rtnetlink's: a fixed part, and attributes.
 type message struct {
 	fixed []byte
-	attrs []syscall.NetlinkRouteAttr
+	attrs []attribute
 }
 
 func parseMessage(msg []byte, fixed int) (message, error) {
@@ -106,7 +111,7 @@ func parseMessage(msg []byte, fixed int) (message, error) {
 }
 
 func (m *message) add(typ uint16, value []byte) {
-	m.attrs = append(m.attrs, syscall.NetlinkRouteAttr{Attr: syscall.RtAttr{Type: typ}, Value: value})
+	m.attrs = append(m.attrs, attribute{Attr: syscall.RtAttr{Type: typ}, Value: value})
 }
 
 // attribute is the value of the first attribute of that type, nil without one.
@@ -121,7 +126,7 @@ func (m *message) attribute(typ uint16) []byte {
 
 // drop takes attributes away.
 func (m *message) drop(types ...uint16) {
-	m.attrs = slices.DeleteFunc(m.attrs, func(a syscall.NetlinkRouteAttr) bool {
+	m.attrs = slices.DeleteFunc(m.attrs, func(a attribute) bool {
 		return slices.Contains(types, a.Attr.Type&nl.NLA_TYPE_MASK)
 	})
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -140,7 +139,7 @@ func (m *message) isRule(want message) bool {
 			return false
 		}
 	}
-	return !slices.ContainsFunc(m.attrs, func(a syscall.NetlinkRouteAttr) bool {
+	return !slices.ContainsFunc(m.attrs, func(a attribute) bool {
 		switch a.Attr.Type & nl.NLA_TYPE_MASK {
 		case unix.FRA_SRC, unix.FRA_DST, unix.FRA_FWMARK, unix.FRA_TABLE, unix.FRA_PRIORITY, unix.FRA_PROTOCOL, unix.FRA_PAD:
 			return false

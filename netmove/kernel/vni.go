@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net/netip"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -72,16 +73,17 @@ func tunnelMessage(index int) message {
 }
 
 func vniText(e message) string {
-	text := fmt.Sprintf("vni %d", u32(e.attribute(vniStart)))
+	var b strings.Builder
+	fmt.Fprintf(&b, "vni %d", u32(e.attribute(vniStart)))
 	if end := e.attribute(vniEnd); end != nil {
-		text += fmt.Sprintf("-%d", u32(end))
+		fmt.Fprintf(&b, "-%d", u32(end))
 	}
 	for _, typ := range []uint16{vniGroup, vniGroup6} {
 		if group, ok := netip.AddrFromSlice(e.attribute(typ)); ok {
-			text += fmt.Sprintf(" remote %s", group)
+			fmt.Fprintf(&b, " remote %s", group)
 		}
 	}
-	return text
+	return b.String()
 }
 
 func (ns *Namespace) putVNI(index int, raw []byte) error {

@@ -25,6 +25,7 @@ bridge fdb show dev $1 | grep -E 'permanent|static|self' | sort # the others are
 bridge vni show dev $1 # of a vxlan
 bridge -d link show dev $1
 bridge vlan show dev $1
+bridge -d mdb show | grep "port $1 .*permanent" | sort # the others are learned
 tc qdisc show dev $1 | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
 tc filter show dev $1
 ip rule
