@@ -49,8 +49,20 @@ type Entry struct {
 
 	Proxy bool  `json:"proxy,omitempty"` // a neighbor that the node answers for
 	Port  bool  `json:"port,omitempty"`  // it is the device's as a port of its master
+	Place Place `json:"place,omitempty"` // of a route
 	Route Route `json:"-"`               // for the decision whether it goes along
 }
+
+// Place is where a route stands among those that are there when it is put back, and have
+// its prefix, its metric and its table.
+type Place string
+
+// The places there are.
+const (
+	PlaceAlone Place = ""      // there is none, or it stands in place of this one
+	PlaceFirst Place = "first" // it is the one that counts
+	PlaceLast  Place = "last"
+)
 
 // Same reports whether both are the same entry, of the same device or of two.
 func (e Entry) Same(other Entry) bool {
@@ -127,6 +139,10 @@ func podEntries(r Request, entries []Entry, addrs []Address) []Entry {
 	for _, e := range entries {
 		switch {
 		case e.Table == TableRoute && r.Routes == nil && e.Route.carriedBy(addrs, onLink):
+			// What the pod has stays, and what the host has is not there.
+			if !slices.ContainsFunc(list, func(before Entry) bool { return before.Route.Dst == e.Route.Dst }) {
+				e.Place = PlaceAlone
+			}
 			if len(e.Route.Via) == 0 {
 				onLink = append(onLink, e.Route.Dst)
 			}

@@ -14,8 +14,9 @@ import (
 
 // table is how the entries of one of the kernel's tables are read, made and removed.
 type table struct {
-	read      func(ns *Namespace, l *link) ([]netmove.Entry, error)
-	put, drop func(ns *Namespace, index int, msg []byte) error
+	read func(ns *Namespace, l *link) ([]netmove.Entry, error)
+	put  func(ns *Namespace, index int, e netmove.Entry) error
+	drop func(ns *Namespace, index int, msg []byte) error
 }
 
 // tables are in the order in which entries can be made: a route needs its
@@ -55,7 +56,7 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 	if !ok {
 		return fmt.Errorf("no table %q", e.Table)
 	}
-	err := t.put(ns, index, e.Message)
+	err := t.put(ns, index, e)
 	if is(err, unix.EEXIST) {
 		return fmt.Errorf("%w: %w", netmove.ErrExists, err)
 	}

@@ -147,8 +147,32 @@ func TestReturnBridgeVLANs(t *testing.T) {
 		bridge vlan del vid 1 dev eth1
 		bridge vlan add vid 10 pvid untagged dev eth1
 		bridge vlan add vid 20-25 dev eth1
-		bridge fdb add 02:00:00:00:00:aa dev eth1 master static vlan 10`)
+		bridge fdb add 02:00:00:00:00:aa dev eth1 master static vlan 10
+		bridge fdb add 02:00:00:00:00:bb dev eth1 master static
+		bridge mdb add dev br0 port eth1 grp 239.1.1.1 permanent vid 10
+		bridge vlan add vid 30 dev eth1`)
 	n.returnsExactly(t, "eth1")
+}
+
+// VLANs of a bridge are carried by a vxlan, each in a VNI of its own.
+func TestReturnVLANTunnels(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	if out, err := n.host.TryIP("link add br0 type bridge vlan_filtering 1"); err != nil {
+		nstest.Unavailable(t, "vlan_filtering", out)
+	}
+	n.host.Shell(t, `
+		ip link set br0 up
+		ip link add vx0 type vxlan external dstport 4789
+		ip link set vx0 master br0 up
+		bridge link set dev vx0 vlan_tunnel on
+		bridge vlan add vid 10 dev vx0
+		bridge vlan add vid 10 dev vx0 tunnel_info id 1010
+		bridge vlan add vid 20-22 dev vx0
+		bridge vlan add vid 20-22 dev vx0 tunnel_info id 1020-1022
+		bridge fdb add 02:00:00:00:00:aa dev vx0 master static vlan 10
+		bridge fdb add 02:00:00:00:00:aa dev vx0 dst 10.0.0.2 src_vni 1010`)
+	n.returnsFrom(t, "vx0", "bridge fdb add 02:66:00:00:00:11 dev net1 dst 10.66.66.66 src_vni 1010")
 }
 
 // returnsExactly gives the device to a hostile pod, and takes it back.

@@ -229,8 +229,8 @@ func groupOf(g message) fmt.Stringer {
 }
 
 // putMDB makes the device a port of a group, of the bridge that it is a port of.
-func (ns *Namespace) putMDB(index int, raw []byte) error {
-	return ns.ofBridge(index, func(bridge int) error { return ns.putGroup(bridge, index, raw) })
+func (ns *Namespace) putMDB(index int, e netmove.Entry) error {
+	return ns.ofBridge(index, func(bridge int) error { return ns.putGroup(bridge, index, e.Message) })
 }
 
 func (ns *Namespace) dropMDB(index int, raw []byte) error {
@@ -245,7 +245,9 @@ func (ns *Namespace) ofBridge(index int, do func(bridge int) error) error {
 	return do(l.Master.Index)
 }
 
-func (ns *Namespace) putVXLANMDB(index int, raw []byte) error { return ns.putGroup(index, index, raw) }
+func (ns *Namespace) putVXLANMDB(index int, e netmove.Entry) error {
+	return ns.putGroup(index, index, e.Message)
+}
 
 func (ns *Namespace) dropVXLANMDB(index int, raw []byte) error {
 	return ns.dropGroup(index, index, raw)

@@ -166,8 +166,8 @@ func neighborEntry(table netmove.Table, msg message) netmove.Entry {
 	return netmove.Entry{Table: table, Text: strings.TrimSpace(b.String()), Message: msg.bytes(), Proxy: proxy}
 }
 
-func (ns *Namespace) putNeighbor(index int, raw []byte) error {
-	return ns.changeNeighbor(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, raw)
+func (ns *Namespace) putNeighbor(index int, e netmove.Entry) error {
+	return ns.changeNeighbor(unix.RTM_NEWNEIGH, unix.NLM_F_CREATE|unix.NLM_F_EXCL, index, e.Message)
 }
 
 func (ns *Namespace) dropNeighbor(index int, raw []byte) error {

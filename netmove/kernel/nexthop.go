@@ -124,8 +124,8 @@ func nexthopText(msg message) string {
 
 // putNexthop makes the object. A group that has lost members since, and no
 // others, gets them back.
-func (ns *Namespace) putNexthop(index int, raw []byte) error {
-	msg, err := parseMessage(raw, sizeofNhmsg)
+func (ns *Namespace) putNexthop(index int, e netmove.Entry) error {
+	msg, err := parseMessage(e.Message, sizeofNhmsg)
 	if err != nil {
 		return err
 	}

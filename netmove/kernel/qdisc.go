@@ -112,8 +112,8 @@ func tcMessage(index int, parent uint32) []byte {
 	return b
 }
 
-func (ns *Namespace) putQdisc(index int, raw []byte) error {
-	msg, err := parseMessage(raw, sizeofTcmsg)
+func (ns *Namespace) putQdisc(index int, e netmove.Entry) error {
+	msg, err := parseMessage(e.Message, sizeofTcmsg)
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package kernel
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -56,7 +55,8 @@ func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 			}
 		}
 	}
-	return append(onLink, others...), nil
+	list := append(onLink, others...)
+	return list, ns.place(list, dev.Identity.Index)
 }
 
 // routeEntry makes an entry of a dumped route.
@@ -214,14 +214,14 @@ func (ns *Namespace) dropRoute(index int, raw []byte) error {
 }
 
 // putRoute adds the route. One that the kernel has with the same prefix and
-// metric stays, unless it is what is left of this one: of an IPv6 route with
+// metric stays, unless they stood beside one another, or it is what is left of this one: of an IPv6 route with
 // several legs only those go that lose their device.
-func (ns *Namespace) putRoute(index int, raw []byte) error {
-	msg, err := routeThrough(index, raw)
+func (ns *Namespace) putRoute(index int, e netmove.Entry) error {
+	msg, err := routeThrough(index, e.Message)
 	if err != nil {
 		return err
 	}
-	err = ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
+	err = ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|placeFlag(e.Place), msg.bytes())
 	if !is(err, unix.EEXIST) || msg.fixed[0] != unix.AF_INET6 || msg.attribute(unix.RTA_MULTIPATH) == nil {
 		return err
 	}
@@ -254,18 +254,7 @@ func (ns *Namespace) hasRemnant(whole message) (bool, error) {
 }
 
 // sameRoute reports whether two routes have the same prefix, metric and table.
-func (m *message) sameRoute(other message) bool {
-	const key = 5 // the first fields of struct rtmsg: family, lengths, TOS, table
-	if !bytes.Equal(m.fixed[:key], other.fixed[:key]) {
-		return false
-	}
-	for _, typ := range []uint16{unix.RTA_DST, unix.RTA_SRC, unix.RTA_PRIORITY, unix.RTA_TABLE} {
-		if !bytes.Equal(m.attribute(typ), other.attribute(typ)) {
-			return false
-		}
-	}
-	return true
-}
+func (m *message) sameRoute(other message) bool { return m.routeKey() == other.routeKey() }
 
 // hops are the legs of a route, or its one next hop, as ifindex and address.
 func (m *message) hops() []string {

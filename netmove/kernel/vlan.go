@@ -89,8 +89,8 @@ func vlanText(e message) string {
 	return text
 }
 
-func (ns *Namespace) putVLAN(index int, raw []byte) error {
-	return ns.changeVLAN(rtmNewVLAN, index, raw)
+func (ns *Namespace) putVLAN(index int, e netmove.Entry) error {
+	return ns.changeVLAN(rtmNewVLAN, index, e.Message)
 }
 
 func (ns *Namespace) dropVLAN(index int, raw []byte) error {

@@ -86,8 +86,8 @@ func vniText(e message) string {
 	return b.String()
 }
 
-func (ns *Namespace) putVNI(index int, raw []byte) error {
-	return ns.changeVNI(rtmNewTunnel, index, raw)
+func (ns *Namespace) putVNI(index int, e netmove.Entry) error {
+	return ns.changeVNI(rtmNewTunnel, index, e.Message)
 }
 
 func (ns *Namespace) dropVNI(index int, raw []byte) error {

@@ -86,8 +86,8 @@ func vxlanText(msg message) string {
 
 // putVXLAN makes an entry. An address has one remote, but for groups and for zero, which
 // is what has no entry.
-func (ns *Namespace) putVXLAN(index int, raw []byte) error {
-	msg, err := vxlanMessage(index, raw)
+func (ns *Namespace) putVXLAN(index int, e netmove.Entry) error {
+	msg, err := vxlanMessage(index, e.Message)
 	if err != nil {
 		return err
 	}

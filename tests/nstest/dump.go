@@ -22,9 +22,10 @@ ip -6 neigh show dev $1 nud permanent
 ip neigh show proxy dev $1
 ip token show dev $1
 bridge fdb show dev $1 | grep -E 'permanent|static|self' | sort # the others are learned
-bridge vni show dev $1 # of a vxlan
+bridge vni show dev $1 2>/dev/null # of a vxlan
 bridge -d link show dev $1
-bridge vlan show dev $1
+bridge -d vlan show dev $1
+bridge vlan tunnelshow dev $1
 bridge -d mdb show | grep "port $1 .*permanent" | sort # the others are learned
 tc qdisc show dev $1 | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
 tc filter show dev $1

@@ -1,0 +1,49 @@
+package kernel_test
+
+import (
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// Routes of the same prefix and metric come back in their order, and beside those of other
+// devices.
+func TestReturnRoutesBesideOthers(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	n.veth(t, "eth2")
+	n.host.Shell(t, `
+		set -e
+		for i in 1 2; do
+			ip link set eth$i up
+			ip addr add 192.0.$i.1/24 dev eth$i
+			ip addr add 2001:db8:$i::1/64 dev eth$i
+		done
+		ip route append 10.1.0.0/16 via 192.0.1.254 dev eth1
+		ip route append 10.1.0.0/16 via 192.0.1.253 dev eth1
+		ip route append 10.1.0.0/16 via 192.0.1.252 dev eth1
+		ip route append 10.2.0.0/16 dev eth2
+		ip route append 10.2.0.0/16 dev eth1
+		ip route append 10.3.0.0/16 dev eth1
+		ip route append 10.3.0.0/16 dev eth2
+		ip route append 10.4.0.0/16 via 192.0.1.254 dev eth1
+		ip route append 10.4.0.0/16 dev eth1
+		ip route append 10.5.0.0/16 dev eth1 table 100
+		ip route append 10.5.0.0/16 via 192.0.2.254 dev eth2 table 100
+		ip route append 192.0.1.0/24 dev eth1 mtu 1400
+		ip route append 2001:db8:11::/64 dev eth2
+		ip route append 2001:db8:11::/64 dev eth1
+		ip route append 2001:db8:12::/64 dev eth1
+		ip route append 2001:db8:12::/64 via 2001:db8:1::fe dev eth1`)
+	before, other := n.host.Settled(t, "eth1"), n.host.Settled(t, "eth2")
+	order := n.host.IP(t, "-4 route show table all")
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	if d := plan[0].Differences; len(d) > 0 {
+		t.Errorf("in the pod: %v", d)
+	}
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "eth1", before)
+	n.host.SameDump(t, "eth2", other)
+	sameText(t, "the order of routes", order, n.host.IP(t, "-4 route show table all"))
+}
