@@ -91,6 +91,39 @@ func TestConfigReference(t *testing.T) {
 	}
 }
 
+// Each kind of loss is documented, where the README says so.
+func TestLossReference(t *testing.T) {
+	readme, err := os.ReadFile("README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	doc, err := os.ReadFile("docs/fidelity.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, row, _ := strings.Cut(string(readme), "| `allow[].acceptLoss` |")
+	row, _, _ = strings.Cut(row, "\n")
+	_, words, _ := strings.Cut(row, "docs/fidelity.md#losses):")
+	_, table, _ := strings.Cut(string(doc), "\n## Losses\n")
+	table, _, _ = strings.Cut(table, "\n## ")
+	var want []string
+	for _, kind := range netmove.LossKinds() {
+		want = append(want, string(kind))
+	}
+	for place, found := range map[string][][]string{
+		"README.md":        regexp.MustCompile("`(.*?)`").FindAllStringSubmatch(words, -1),
+		"docs/fidelity.md": regexp.MustCompile("(?m)^\\| `(.*?)` \\|").FindAllStringSubmatch(table, -1),
+	} {
+		var documented []string
+		for _, m := range found {
+			documented = append(documented, m[1])
+		}
+		if !slices.Equal(documented, want) {
+			t.Errorf("%s has %q, the code %q", place, documented, want)
+		}
+	}
+}
+
 // The reference of the annotation has every field of the code, and no other, with the
 // settings that a rule allows by default.
 func TestAnnotationReference(t *testing.T) {

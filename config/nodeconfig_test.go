@@ -133,7 +133,7 @@ func TestParseProblems(t *testing.T) {
 		{"rule, glob for a driver", minimalConfig + "allow:\n- {drivers: [mlx5_*], namespaces: [a]}\n", `allow[0].drivers[0]: "mlx5_*" is not the name of a driver, and globs are not for drivers`},
 		{"rule, bad MAC", minimalConfig + "allow:\n- {macs: ['02:*'], namespaces: [a]}\n", `allow[0].macs[0]: "02:*" is not a MAC address such as "02:00:00:00:00:01"`},
 		{"rule, unknown setting", minimalConfig + "allow:\n- {devices: [a], namespaces: [a], settings: [MTU]}\n", `allow[0].settings[0]: unknown setting "MTU": did you mean "mtu"?`},
-		{"rule, unknown loss", minimalConfig + "allow:\n- {devices: [a], namespaces: [a], acceptLoss: [routes]}\n", `allow[0].acceptLoss[0]: unknown loss "routes"`},
+		{"rule, unknown loss", minimalConfig + "allow:\n- {devices: [a], namespaces: [a], acceptLoss: [filters]}\n", `allow[0].acceptLoss[0]: unknown loss "filters"`},
 		{"rule, a word", minimalConfig + "allow: [eth0]\n", "allow[0]: want a mapping, not a string"},
 		{"namespace no", minimalConfig + "allow:\n- {devices: [a], namespaces: [no]}\n", `allow[0].namespaces[0]: want a string: YAML reads "no" as a boolean, unless it is in quotes`},
 

@@ -127,6 +127,8 @@ func (c *NodeConfig) neverMoves(dev netmove.Device) string {
 		return "is the loopback device and never moves"
 	case role.DefaultRoute == dev.Name && dev.Name != "":
 		return "carries the node's default route and never moves"
+	case role.DefaultSource.IsValid():
+		return fmt.Sprintf("has the address %s, which the node's default route (via %s) has as its source, and never moves", role.DefaultSource, role.DefaultRoute)
 	case role.DefaultRoute != "":
 		return "is part of what carries the node's default route and never moves"
 	case role.Immovable:

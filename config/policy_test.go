@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"net/netip"
 	"strings"
 	"testing"
 
@@ -179,6 +180,7 @@ func TestNeverMoves(t *testing.T) {
 		{netmove.Role{Immovable: true}, `device "enp2s2f0" is of a kind that the kernel binds to its network namespace and never moves`},
 		{netmove.Role{DefaultRoute: "enp2s2f0"}, `device "enp2s2f0" carries the node's default route and never moves`},
 		{netmove.Role{DefaultRoute: "bond0", PortOf: "bond0"}, `device "enp2s2f0" is part of what carries the node's default route and never moves`},
+		{netmove.Role{DefaultRoute: "eno1", DefaultSource: netip.MustParseAddr("203.0.113.1")}, `device "enp2s2f0" has the address 203.0.113.1, which the node's default route (via eno1) has as its source, and never moves`},
 	} {
 		dev := changed(func(d *netmove.Device) { d.Role = tc.role })
 		if _, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: dev.Name}, dev); errorText(err) != tc.want {

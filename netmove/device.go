@@ -3,6 +3,7 @@ package netmove
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 )
 
 // Device is a device of the host as it was read, and what decides whether it may go.
@@ -15,7 +16,10 @@ type Device struct {
 // journal does not keep them.
 type Facts struct {
 	Role Role
-	Loss []Loss // what a move loses and Return does not put back
+	Loss []Loss // what a move loses, or what does not work while the device is away
+
+	// Taken are routes of other devices that go with the device's addresses.
+	Taken []OthersRoute
 
 	// TSOMaxSize is the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
 	// 5.19); 0: not told.
@@ -29,8 +33,12 @@ type Facts struct {
 // Role is what a device does for the node it is on.
 type Role struct {
 	// DefaultRoute names the device that carries a default route of the node
-	// and is, or is built on, this one; "" when there is none.
+	// and is, or is built on, this one, or has an address of this one as the route's
+	// source; "" when there is none.
 	DefaultRoute string
+
+	// DefaultSource is that address, zero if the device carries the route itself.
+	DefaultSource netip.Addr
 
 	// PortOf names the bridge, bond or other master the device is a port of.
 	PortOf string
@@ -90,6 +98,7 @@ func readDevice(host Namespace, dev Snapshot) (Device, error) {
 		return Device{}, err
 	}
 	facts, err := host.Facts(dev)
+	dev.OthersRoutes = facts.Taken
 	return Device{dev, facts}, err
 }
 

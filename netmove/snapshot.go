@@ -44,12 +44,16 @@ type Snapshot struct {
 	// Uppers are the devices of the namespace that are built on it, but its master,
 	// with their addresses, entries and uppers.
 	Uppers []Snapshot `json:"uppers,omitempty"`
+
+	// OthersRoutes are routes of other devices that the kernel deletes with the device's
+	// addresses: those that have one of them as their source.
+	OthersRoutes []OthersRoute `json:"othersRoutes,omitempty"`
 }
 
 // LeftDown is the snapshot of a device that shall come home and be left down,
 // without addresses and what depends on them.
 func (s Snapshot) LeftDown() Snapshot {
-	s.Flags.Up, s.Addresses = false, nil
+	s.Flags.Up, s.Addresses, s.OthersRoutes = false, nil, nil
 	s.Entries = slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return !e.Port })
 	return s
 }
@@ -89,36 +93,6 @@ func (s Snapshot) option(name string) (o Option, ok bool) {
 func (s Snapshot) hasUpper(id Identity) bool {
 	return slices.ContainsFunc(s.Uppers, func(u Snapshot) bool { return u.Identity.Same(id) })
 }
-
-// Loss is state of the host's that is gone when the device moves.
-type Loss struct {
-	Kind LossKind
-	Text string // what it is, such as "tbf"
-}
-
-// String is both.
-func (l Loss) String() string { return fmt.Sprintf("%s (%s)", l.Kind, l.Text) }
-
-// Losses names them all.
-func Losses(list []Loss) string {
-	words := make([]string, len(list))
-	for i, l := range list {
-		words[i] = l.String()
-	}
-	return strings.Join(words, " and ")
-}
-
-// LossKind is what the node's owner calls a loss.
-type LossKind string
-
-// The losses there are.
-const (
-	LossQdisc  LossKind = "qdisc"  // queueing disciplines and filters, tc(8)
-	LossUppers LossKind = "uppers" // devices built on it that the kernel deletes, or that forget it
-)
-
-// LossKinds are all of them.
-func LossKinds() []LossKind { return []LossKind{LossQdisc, LossUppers} }
 
 // Identity tells a device from every other one, by facts that a pod with
 // NET_ADMIN cannot forge. Name, alias, altname, MAC and ifindex are hints: all

@@ -12,7 +12,7 @@ import (
 // which may have changed them: what is missing is added, and nothing else is touched.
 // It returns what could not be done.
 func (m *Mover) mend(lower Snapshot) []*StepError {
-	return m.mendOn(lower, lower, lower.Flags.Up)
+	return append(m.mendOn(lower, lower, lower.Flags.Up), m.mendRoutes(lower)...)
 }
 
 // mendOn mends what is built on lower. A device that is down, as one below it may

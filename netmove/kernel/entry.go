@@ -125,6 +125,22 @@ func (m *message) attribute(typ uint16) []byte {
 	return nil
 }
 
+// findAttribute is the value of the first attribute of that type, nil without one. It is
+// what message.attribute is, without taking all of them apart.
+func findAttribute(attrs []byte, typ uint16) []byte {
+	for len(attrs) >= unix.SizeofRtAttr {
+		size := int(binary.NativeEndian.Uint16(attrs))
+		if size < unix.SizeofRtAttr || size > len(attrs) {
+			return nil
+		}
+		if binary.NativeEndian.Uint16(attrs[2:])&nl.NLA_TYPE_MASK == typ {
+			return attrs[unix.SizeofRtAttr:size]
+		}
+		attrs = attrs[min(unix.NLMSG_ALIGNTO*((size+unix.NLMSG_ALIGNTO-1)/unix.NLMSG_ALIGNTO), len(attrs)):]
+	}
+	return nil
+}
+
 // drop takes attributes away.
 func (m *message) drop(types ...uint16) {
 	m.attrs = slices.DeleteFunc(m.attrs, func(a attribute) bool {

@@ -24,9 +24,17 @@ func (ns *Namespace) facts(l *link, dev netmove.Snapshot) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
-	if err := ns.readRole(l, dir); err != nil {
+	own, err := ns.ownRoutes(l.Identity.Index)
+	if err != nil {
 		return err
 	}
-	l.Loss, err = ns.loss(netmove.Device{Snapshot: dev, Facts: l.Facts})
+	if err := ns.readRole(l, dir, own); err != nil {
+		return err
+	}
+	lost, err := ns.readOthersRoutes(l, dev, own)
+	if err != nil {
+		return err
+	}
+	l.Loss, err = ns.loss(l, dev, lost)
 	return err
 }

@@ -22,6 +22,8 @@ const (
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Device
+	ethernet     bool        // ifi_type is ARPHRD_ETHER
+	promiscuity  int         // IFLA_PROMISCUITY
 	lower        int         // IFLA_LINK, 0 for none
 	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
 	lowerNetns   int         // the id of that
@@ -97,7 +99,7 @@ func parseLink(msg []byte) (link, error) {
 	}
 	var l link
 	l.Flags, l.Parts = parseFlags(info.Flags), netmove.PartLink
-	l.Identity.Index = int(info.Index)
+	l.Identity.Index, l.ethernet = int(info.Index), info.Type == unix.ARPHRD_ETHER
 	l.Role.Loopback = info.Flags&unix.IFF_LOOPBACK != 0
 	for _, a := range attrs {
 		if err := l.set(a); err != nil {
@@ -137,6 +139,8 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 		l.Group = int(u32(a.Value))
 	case unix.IFLA_MASTER:
 		l.Master.Index = int(u32(a.Value))
+	case unix.IFLA_PROMISCUITY:
+		l.promiscuity = int(u32(a.Value))
 	case unix.IFLA_LINK:
 		l.lower = int(u32(a.Value))
 	case unix.IFLA_LINK_NETNSID:

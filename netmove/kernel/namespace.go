@@ -84,6 +84,7 @@ type Namespace struct {
 	generic generic
 	ethtool ethtool
 	sysfs   sysfs
+	modules modules
 
 	sysctlFiles sysctlFiles
 	devices     deviceCount

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -162,27 +161,11 @@ func roundTimes(options []byte, times []uint16) error {
 	return err
 }
 
-// loss tells what of the device's state a move loses and nothing puts back.
-func (ns *Namespace) loss(dev netmove.Device) ([]netmove.Loss, error) {
-	var list []netmove.Loss
-	kinds, err := ns.lostQdiscs(dev)
-	if err != nil {
-		return nil, err
-	}
-	for kind, lost := range map[netmove.LossKind][]string{netmove.LossQdisc: kinds, netmove.LossUppers: forgetful(dev)} {
-		if len(lost) > 0 {
-			list = append(list, netmove.Loss{Kind: kind, Text: strings.Join(lost, ", ")})
-		}
-	}
-	slices.SortFunc(list, func(a, b netmove.Loss) int { return strings.Compare(string(a.Kind), string(b.Kind)) })
-	return list, nil
-}
-
 // lostQdiscs names the queueing disciplines that are not read whole.
-func (ns *Namespace) lostQdiscs(dev netmove.Device) ([]string, error) {
+func (ns *Namespace) lostQdiscs(dev netmove.Snapshot) ([]string, error) {
 	var kinds []string
 	index := dev.Identity.Index
-	if hasRootQdisc(dev.Snapshot) {
+	if hasRootQdisc(dev) {
 		root, exact, err := ns.rootQdisc(index)
 		if err != nil {
 			return nil, err
@@ -196,18 +179,4 @@ func (ns *Namespace) lostQdiscs(dev netmove.Device) ([]string, error) {
 		kinds = append(kinds, ingress.kind())
 	}
 	return kinds, err
-}
-
-// forgetful tells of devices on this one that a move of it would do away with.
-func forgetful(dev netmove.Device) []string {
-	var list []string
-	for _, u := range dev.Uppers {
-		if !outlivesMove(u.Identity.Kind) {
-			list = append(list, fmt.Sprintf("%s, of kind %q, is built on it", u.Name, u.Identity.Kind))
-		}
-	}
-	if kind := dev.Master.Kind; dev.Master.Index != 0 && !takesBack(kind) {
-		list = append(list, fmt.Sprintf("port of %s, of kind %q", dev.Role.PortOf, kind))
-	}
-	return list
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // readRole reads what the device, whose folder in sysfs is open, does for the node.
-func (ns *Namespace) readRole(l *link, dir *os.File) (err error) {
+func (ns *Namespace) readRole(l *link, dir *os.File, own map[uint8][][]byte) (err error) {
 	if l.Master.Index != 0 {
 		master, err := ns.linkByIndex(l.Master.Index)
 		if err != nil {
@@ -26,8 +26,28 @@ func (ns *Namespace) readRole(l *link, dir *os.File) (err error) {
 		}
 		l.Role.PortOf = master.Name
 	}
-	l.Role.DefaultRoute, err = ns.defaultRouteOn(l.Name, l.Identity.Index, dir, map[int]bool{})
+	for family := range defaultLens() {
+		carries, err := hasDefault(own[family], family)
+		if carries || err != nil {
+			l.Role.DefaultRoute = l.Name
+			return err
+		}
+	}
+	l.Role.DefaultRoute, err = ns.defaultRouteAbove(dir, map[int]bool{l.Identity.Index: true})
 	return err
+}
+
+// ownRoutes reads the routes through the device, by family.
+func (ns *Namespace) ownRoutes(index int) (map[uint8][][]byte, error) {
+	own := map[uint8][][]byte{}
+	for family := range defaultLens() {
+		msgs, err := ns.routeMessages(index, family)
+		if err != nil {
+			return nil, fmt.Errorf("routes of ifindex %d: %w", index, classify(err))
+		}
+		own[family] = msgs
+	}
+	return own, nil
 }
 
 // defaultLens are the lengths by family.
@@ -42,8 +62,12 @@ func (ns *Namespace) defaultRouteOn(name string, index int, dir *os.File, seen m
 		return "", nil
 	}
 	seen[index] = true
-	for family, maxLen := range defaultLens() {
-		carries, err := ns.carriesDefault(index, family, maxLen)
+	own, err := ns.ownRoutes(index)
+	if err != nil {
+		return "", err
+	}
+	for family := range defaultLens() {
+		carries, err := hasDefault(own[family], family)
 		if carries || err != nil {
 			return name, err
 		}
@@ -78,25 +102,23 @@ func (ns *Namespace) defaultRouteOnUpper(name string, seen map[int]bool) (string
 	return ns.defaultRouteOn(name, index, dir, seen)
 }
 
-// carriesDefault reports whether a default route goes through the device.
-func (ns *Namespace) carriesDefault(index int, family, maxLen uint8) (bool, error) {
-	msgs, err := ns.routeMessages(index, family)
-	if err != nil {
-		return false, fmt.Errorf("routes of ifindex %d: %w", index, classify(err))
-	}
-	return hasDefault(msgs, family, maxLen)
-}
-
 // hasDefault reports whether one of the routes is a default route.
-func hasDefault(msgs [][]byte, family, maxLen uint8) (bool, error) {
+func hasDefault(msgs [][]byte, family uint8) (bool, error) {
 	for _, msg := range msgs {
 		if len(msg) < unix.SizeofRtMsg {
 			return false, errors.New("short RTM_NEWROUTE")
 		}
-		rt := nl.DeserializeRtMsg(msg)
-		if rt.Family == family && rt.Type == unix.RTN_UNICAST && rt.Dst_len <= maxLen {
+		if msg[0] == family && isDefaultRoute(msg) {
 			return true, nil
 		}
 	}
 	return false, nil
+}
+
+// isDefaultRoute reports whether the message, which begins with a struct rtmsg, is about a
+// default route.
+func isDefaultRoute(msg []byte) bool {
+	rt := nl.DeserializeRtMsg(msg)
+	maxLen, ok := defaultLens()[rt.Family]
+	return ok && rt.Type == unix.RTN_UNICAST && rt.Dst_len <= maxLen
 }

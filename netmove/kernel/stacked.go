@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -53,8 +54,7 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 			return nil, err
 		}
 	}
-	// Ends of pairs say the same of their other end, and are not built on it.
-	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id || isPair(u.Identity.Kind) })
+	found = slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != id })
 	return ns.describe(found, id)
 }
 
@@ -107,15 +107,52 @@ func (ns *Namespace) stackedIn(nsid, index int) ([]upper, error) {
 	}
 	var list []upper
 	for _, msg := range msgs {
+		if !mayStandElsewhere(msg) {
+			continue // nearly all of them, and taking one apart costs more than reading it
+		}
 		l, err := parseLink(msg)
 		if err != nil {
 			return nil, err
 		}
-		if l.lower == index && l.lowerForeign {
+		if l.lowerForeign && l.standsOn() == index {
 			list = append(list, upper{l, nsid})
 		}
 	}
 	return list, nil
+}
+
+// mayStandElsewhere reports whether an RTM_NEWLINK may be about a device that is built on
+// one of another namespace.
+func mayStandElsewhere(msg []byte) bool {
+	if len(msg) < unix.SizeofIfInfomsg {
+		return true // which is an error
+	}
+	attrs := msg[unix.SizeofIfInfomsg:]
+	kind := findAttribute(findAttribute(attrs, unix.IFLA_LINKINFO), unix.IFLA_INFO_KIND)
+	return findAttribute(attrs, unix.IFLA_LINK_NETNSID) != nil && !isPair(unix.ByteSliceToString(kind))
+}
+
+// standsOn is the ifindex of the device that this one is built on, 0 for none. Kinds that
+// do not say what that is have their own ifindex as IFLA_LINK in another namespace
+// (rtnl_fill_ifinfo), and the ends of pairs that of the other end.
+func (l *link) standsOn() int {
+	switch kind := l.Identity.Kind; {
+	case kind == "vxlan":
+		return int(u32(l.value("vxlan." + strconv.Itoa(unix.IFLA_VXLAN_LINK))))
+	case isPair(kind), slices.Contains([]string{"geneve", "gtp", "bareudp", "wireguard"}, kind):
+		return 0
+	}
+	return l.lower
+}
+
+// value is that of the option with that name, nil if it is not told.
+func (l *link) value(name string) []byte {
+	for _, o := range l.Options {
+		if o.Name == name {
+			return o.Value
+		}
+	}
+	return nil
 }
 
 // addTarget makes a request one about the namespace with that id.

@@ -1,0 +1,122 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// foreignUppers tells of the devices that are built on the device and live in other
+// namespaces: sysfs shows those of its own namespace only.
+func (ns *Namespace) foreignUppers(l *link, dev netmove.Snapshot) ([]string, error) {
+	found, err := ns.uppersElsewhere(l.Identity.Index)
+	if err != nil {
+		return nil, err
+	}
+	var list []string
+	for _, u := range found {
+		list = append(list, fmt.Sprintf("%s, of kind %q, is built on it in another namespace", u.Name, u.Identity.Kind))
+	}
+	if len(list) > 0 || !l.canBeProbed(dev) {
+		return list, nil
+	}
+	if listens, err := ns.listens(l); !listens || err != nil {
+		return nil, err
+	}
+	kind, err := ns.probe(l.Identity.Index)
+	if kind != "" {
+		list = append(list, fmt.Sprintf("a device of kind %q is built on it in a namespace that this one does not know", kind))
+	}
+	return list, err
+}
+
+// uppersElsewhere finds them in the namespaces that this one knows.
+func (ns *Namespace) uppersElsewhere(index int) ([]upper, error) {
+	ids, err := ns.known()
+	if err != nil {
+		return nil, err
+	}
+	self, err := ns.idOf(int(ns.file))
+	if err != nil {
+		return nil, err
+	}
+	var found []upper
+	for _, id := range ids {
+		if id == self {
+			continue
+		}
+		more, err := ns.stackedIn(id, index)
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, more...)
+	}
+	if len(found) > 0 && self == unix.NETNSA_NSID_NOT_ASSIGNED {
+		self, err = ns.idOf(int(ns.file)) // the dump has given it one
+	}
+	return slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != self }), err
+}
+
+// canBeProbed reports whether a probe tells anything. Of a port, and of one with a macvlan
+// that is seen, the answer is known beforehand, and on a macvlan it would be about the device
+// below.
+func (l *link) canBeProbed(dev netmove.Snapshot) bool {
+	others := func(u netmove.Snapshot) bool { return !slices.Contains([]string{"vlan", "vxlan"}, u.Identity.Kind) }
+	return l.ethernet && !l.Role.Loopback && l.Master.Index == 0 && !isMacvlan(l.Identity.Kind) &&
+		!slices.ContainsFunc(dev.Uppers, others)
+}
+
+// listens reports whether the device listens to more unicast addresses than its own, as a
+// macvlan or an ipvlan that is up has it do.
+func (ns *Namespace) listens(l *link) (bool, error) {
+	if l.promiscuity > 1 || l.promiscuity == 1 && !l.Flags.Promisc {
+		return true, nil
+	}
+	msgs, err := ns.neighborDump(unix.AF_BRIDGE, 0, l.Identity.Index)
+	if is(err, unix.EOPNOTSUPP) {
+		return false, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("addresses that ifindex %d listens to: %w", l.Identity.Index, classify(err))
+	}
+	return slices.ContainsFunc(msgs, func(m message) bool {
+		return int(u32(m.fixed[ndmIfindex:])) == l.Identity.Index && m.fixed[ndmFlags]&unix.NTF_SELF != 0 && !isGroup(m)
+	}), nil
+}
+
+func isMacvlan(kind string) bool { return kind == "macvlan" || kind == "macvtap" }
+
+// probe finds out whether a macvlan or an ipvlan, wherever it is, is built on the device, and
+// returns its kind. It asks for a macvlan that the kernel never makes: one of the mode that
+// must be alone on its device, under a name that is taken. Whether it would be alone is looked
+// at first (macvlan_common_newlink), and nobody hears of a device that does not get its name
+// (register_netdevice). It takes a grace period of RCU, about a millisecond.
+func (ns *Namespace) probe(index int) (kind string, err error) {
+	if has, err := ns.has("macvlan"); !has || err != nil {
+		return "", err
+	}
+	mode := message{}
+	mode.add(unix.IFLA_MACVLAN_MODE, nl.Uint32Attr(nl.MACVLAN_MODE_PASSTHRU))
+	info := message{}
+	info.add(unix.IFLA_INFO_KIND, nl.ZeroTerminated("macvlan"))
+	info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_DATA, mode.bytes())
+	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
+	// With an ifindex the name is not looked up before.
+	req.AddData(ifInfo(math.MaxInt32))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated("lo")))
+	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(index))))
+	req.AddData(nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_LINKINFO, info.bytes()))
+	_, err = ns.exchange(req, 0)
+	switch {
+	case is(err, unix.EINVAL):
+		return "macvlan", nil
+	case is(err, unix.EBUSY):
+		return "ipvlan", nil
+	}
+	return "", nil // whatever else it is tells nothing
+}

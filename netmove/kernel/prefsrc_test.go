@@ -1,0 +1,186 @@
+package kernel_test
+
+import (
+	"errors"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// twoNICs makes two devices with addresses of both families.
+func twoNICs(t *testing.T) *node {
+	t.Helper()
+	n := newNode(t)
+	n.veth(t, "eth0")
+	n.veth(t, "eth1")
+	n.host.Shell(t, `
+		ip link set eth0 up
+		ip link set eth1 up
+		ip addr add 192.0.2.1/24 dev eth0
+		ip addr add 203.0.113.1/24 dev eth1
+		ip -6 addr add 2001:db8:1::1/64 dev eth0 nodad
+		ip -6 addr add 2001:db8:2::1/64 dev eth1 nodad`)
+	return n
+}
+
+// lossesOf are the device's by kind.
+func (n *node) lossesOf(t *testing.T, name string) map[netmove.LossKind]string {
+	t.Helper()
+	s, err := netmove.Read(n.hostNS, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := map[netmove.LossKind]string{}
+	for _, l := range s.Loss {
+		list[l.Kind] = l.Text
+	}
+	return list
+}
+
+// The kernel deletes the routes of other devices whose source is an address that goes: they
+// are told of, and put back.
+func TestRoutesOfOthers(t *testing.T) {
+	t.Parallel()
+	for route, loss := range map[string]string{
+		"10.9.0.0/16 via 192.0.2.254 src 203.0.113.1":                           "10.9.0.0/16 dev eth0 has its address 203.0.113.1 as source",
+		"10.9.0.0/16 dev eth0 src 203.0.113.1 metric 7":                         "10.9.0.0/16 dev eth0 has its address 203.0.113.1 as source",
+		"blackhole 10.9.0.0/16 src 203.0.113.1":                                 "10.9.0.0/16 has its address 203.0.113.1 as source",
+		"10.9.0.0/16 nhid 7 src 203.0.113.1":                                    "10.9.0.0/16 dev eth0 has its address 203.0.113.1 as source",
+		"10.9.0.0/16 nhid 9 src 203.0.113.1":                                    "10.9.0.0/16 dev eth0 dev eth0 has its address 203.0.113.1 as source",
+		"10.9.0.0/16 nexthop via 192.0.2.254 nexthop via 203.0.113.254":         "10.9.0.0/16 goes through other devices as well",
+		"2001:db8:9::/64 via 2001:db8:1::fe src 2001:db8:2::1":                  "2001:db8:9::/64 dev eth0 has its address 2001:db8:2::1 as source",
+		"default via 192.0.2.254 src 203.0.113.1 table 77":                      "",
+		"10.9.0.0/16 via 203.0.113.254 src 203.0.113.1":                         "",
+		"10.9.0.0/16 via 203.0.113.254 src 192.0.2.1":                           "",
+		"10.9.0.0/16 nhid 10":                                                   "",
+		"10.9.0.0/16 nhid 8 src 203.0.113.1":                                    "",
+		"2001:db8:9::/64 nexthop via 2001:db8:1::fe nexthop via 2001:db8:2::fe": "",
+	} {
+		t.Run(route, func(t *testing.T) {
+			t.Parallel()
+			n := twoNICs(t)
+			n.host.Shell(t, `
+				ip nexthop add id 6 via 192.0.2.253 dev eth0
+				ip nexthop add id 7 via 192.0.2.254 dev eth0
+				ip nexthop add id 8 via 203.0.113.254 dev eth1
+				ip nexthop add id 9 group 6/7
+				ip nexthop add id 10 group 7/8
+				ip route add `+route)
+			if got := n.lossesOf(t, "eth1")[netmove.LossRoutes]; got != loss {
+				t.Errorf("loss is %q, want %q", got, loss)
+			}
+			n.sameRoutesAfter(t, "eth1")
+		})
+	}
+}
+
+// sameRoutesAfter moves the device to the pod and back.
+func (n *node) sameRoutesAfter(t *testing.T, name string) {
+	t.Helper()
+	before := n.allRoutes(t)
+	plan := n.attach(t, netmove.Request{Device: name, PodName: "net1"})
+	n.giveBack(t, plan)
+	sameText(t, "routes", before, n.allRoutes(t))
+	n.giveBack(t, plan) // nothing is left to do
+	sameText(t, "routes", before, n.allRoutes(t))
+}
+
+// allRoutes are those that somebody has made.
+func (n *node) allRoutes(t *testing.T) string {
+	t.Helper()
+	var list []string
+	for _, family := range []string{"-4", "-6"} {
+		for line := range strings.Lines(n.host.IP(t, family, "route", "show", "table", "all")) {
+			if !strings.Contains(line, "proto kernel") {
+				list = append(list, line)
+			}
+		}
+	}
+	return strings.Join(slices.Sorted(slices.Values(list)), "")
+}
+
+// An address that another device has as well stays an address of the host.
+func TestRoutesOfSharedSource(t *testing.T) {
+	t.Parallel()
+	n := twoNICs(t)
+	n.host.IP(t, "addr add 203.0.113.1/32 dev eth0")
+	n.host.IP(t, "route add 10.9.0.0/16 via 192.0.2.254 src 203.0.113.1")
+	n.host.IP(t, "route add default via 192.0.2.254 src 203.0.113.1")
+	s, err := netmove.Read(n.hostNS, "eth1")
+	if err != nil || len(s.Loss) != 0 || s.Role != (netmove.Role{ForeignPeer: true}) {
+		t.Errorf("loss is %v, role %+v, %v", s.Loss, s.Role, err)
+	}
+	n.sameRoutesAfter(t, "eth1")
+}
+
+// What the host did about such a route while the device was away stays as it is.
+func TestRoutesOfOthersMeanwhile(t *testing.T) {
+	t.Parallel()
+	for what, meanwhile := range map[string]string{
+		"replaced":   "ip route add 10.9.0.0/16 via 192.0.2.253",
+		"no device":  "ip link del eth0",
+		"new device": "ip link del eth0; ip link add eth0 index 77 type veth peer name p0; ip link set eth0 up; ip addr add 192.0.2.1/24 dev eth0",
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			n := twoNICs(t)
+			n.host.IP(t, "route add 10.9.0.0/16 via 192.0.2.254 src 203.0.113.1")
+			plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+			n.host.Shell(t, meanwhile)
+			want := n.host.IP(t, "route show 10.9.0.0/16")
+			n.giveBack(t, plan)
+			sameText(t, "route", want, n.host.IP(t, "route show 10.9.0.0/16"))
+		})
+	}
+}
+
+// A route that cannot be put back is told of.
+func TestRouteOfOthersLost(t *testing.T) {
+	t.Parallel()
+	n := twoNICs(t)
+	n.host.IP(t, "route add 10.9.0.0/16 via 192.0.2.254 src 203.0.113.1")
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	n.host.IP(t, "link set eth0 down")
+	err := n.mover.Return(n.podNS, &plan[0])
+	if !errors.Is(err, netmove.ErrDiffers) || !strings.Contains(err.Error(), "add 10.9.0.0/16 dev eth0: ") {
+		t.Errorf("error is %v", err)
+	}
+	n.host.IP(t, "link set eth0 up")
+	n.giveBack(t, plan)
+	if got := n.host.IP(t, "route show 10.9.0.0/16"); !strings.Contains(got, "src 203.0.113.1") {
+		t.Errorf("route is %q", got)
+	}
+}
+
+// A device that has the source address of the node's default route is what carries it.
+func TestRoleOfDefaultSource(t *testing.T) {
+	t.Parallel()
+	for route, source := range map[string]string{
+		"default via 192.0.2.254 src 203.0.113.1":          "203.0.113.1",
+		"128.0.0.0/1 via 192.0.2.254 src 203.0.113.1":      "203.0.113.1",
+		"default nhid 7 src 203.0.113.1":                   "203.0.113.1",
+		"default via 2001:db8:1::fe src 2001:db8:2::1":     "2001:db8:2::1",
+		"10.0.0.0/8 via 192.0.2.254 src 203.0.113.1":       "",
+		"unreachable default metric 4000 src 203.0.113.1":  "",
+		"default via 192.0.2.254 src 192.0.2.1":            "",
+		"default via 192.0.2.254 src 203.0.113.1 table 77": "",
+	} {
+		t.Run(route, func(t *testing.T) {
+			t.Parallel()
+			n := twoNICs(t)
+			n.host.IP(t, "nexthop add id 7 via 192.0.2.254 dev eth0")
+			n.host.IP(t, "route add "+route)
+			want := netmove.Role{ForeignPeer: true}
+			if source != "" {
+				want.DefaultRoute, want.DefaultSource = "eth0", netip.MustParseAddr(source)
+			}
+			s, err := netmove.Read(n.hostNS, "eth1")
+			if err != nil || s.Role != want {
+				t.Errorf("role is %+v, %v, want %+v", s.Role, err, want)
+			}
+		})
+	}
+}
