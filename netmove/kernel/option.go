@@ -46,9 +46,9 @@ type linkOption struct {
 	name string // as in ip-link(8)
 }
 
-// reported tells the attributes of a kind, or of a kind's port, that report a
+// reportedOf tells the attributes of a kind, or of a kind's port, that report a
 // state and that nobody sets.
-func reported(kind string, typ uint16) bool {
+func reportedOf(kind string, typ uint16) bool {
 	switch kind {
 	case "tun":
 		return true
@@ -123,7 +123,7 @@ func (l *link) addOptions(kind string, data []byte) error {
 		return nil
 	}
 	for _, a := range msg.attrs {
-		if typ := a.Attr.Type & nl.NLA_TYPE_MASK; !reported(kind, typ) {
+		if typ := a.Attr.Type & nl.NLA_TYPE_MASK; !reportedOf(kind, typ) {
 			l.addOption(kind+"."+strconv.Itoa(int(typ)), a.Value)
 		}
 	}
