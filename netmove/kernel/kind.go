@@ -1,20 +1,29 @@
 package kernel
 
-import "slices"
+import (
+	"bytes"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
 
-// kind is what the engine knows of a kind of device (IFLA_INFO_KIND), or of a port of a
-// master of that kind (IFLA_INFO_SLAVE_KIND). What the kernel tells of it and no row names
-// is an option as well, that is set as it was told.
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+)
+
+// kind is what the engine knows of a kind of device (IFLA_INFO_KIND), or of the ports of a
+// kind of master (IFLA_INFO_SLAVE_KIND). An attribute that the kernel tells and no row names
+// is an option that is set as it was told.
 type kind struct {
 	name    string
 	bound   bool         // the kernel binds it to its namespace
-	atOnce  bool         // a request for options sets to zero what it does not name
+	atOnce  bool         // its options are set by one request: what that does not name is set to zero, or refused
 	options []kindOption // attributes of IFLA_INFO_DATA, or of IFLA_INFO_SLAVE_DATA
 
-	// also is state that is no attribute of those, and is put back; "" for none.
+	// also is state that is no such attribute and is put back; "" for none.
 	also string
 
-	// unread is state that the engine cannot both read and put back; "" for none.
+	// unread is state that cannot be both read and put back; "" for none.
 	unread string
 }
 
@@ -24,9 +33,15 @@ type kindOption struct {
 	name string // as in ip-link(8)
 	use  use
 
-	// absent is the value that is set where the kernel tells nothing; nil where it always
-	// tells, or cannot be told so.
+	// absent is the value in place of an attribute that the kernel does not tell; nil where
+	// it tells always, or never takes the attribute away again.
 	absent []byte
+
+	// request makes what is sent in IFLA_INFO_DATA to set a value; nil: the attribute alone.
+	request func(ns *Namespace, index int, value []byte) ([]byte, error)
+
+	// ioctl sets it through /dev/net/tun, in place of a request.
+	ioctl uint
 }
 
 // use is what can be done with an attribute.
@@ -36,10 +51,17 @@ const (
 	settable use = iota
 	creation     // set when the device is made, and never again
 	reported     // a state that nobody sets
-	list         // settable, of members in no order
+	list         // settable: attributes in no order
 )
 
-// kindOf finds the kind with that name. Hardware has none, "".
+// allOfKind, in the place of an attribute's number, means all options of a kind.
+const allOfKind = 0
+
+// slaveSuffix follows the kind of the master in names of options that are the
+// master's about its port.
+const slaveSuffix = "_slave"
+
+// kindOf finds the kind with that name. Hardware has the name "".
 func kindOf(name string) (k kind, known bool) {
 	for _, k := range kinds() {
 		if k.name == name {
@@ -51,11 +73,12 @@ func kindOf(name string) (k kind, known bool) {
 
 // option finds what is known of an attribute.
 func (k kind) option(typ uint16) kindOption {
-	i := slices.IndexFunc(k.options, func(o kindOption) bool { return o.typ == typ })
-	if i < 0 {
-		return kindOption{typ: typ}
+	for _, o := range k.options {
+		if o.typ == typ {
+			return o
+		}
 	}
-	return k.options[i]
+	return kindOption{typ: typ}
 }
 
 // unrestorable tells in words which state devices of that kind have that a pod can change
@@ -66,4 +89,119 @@ func unrestorable(name string) string {
 		return "the state of devices of kind " + name + " is not known"
 	}
 	return k.unread
+}
+
+// label is the attribute's part of an option's name.
+func (o kindOption) label() string {
+	if o.ioctl != 0 {
+		return o.name
+	}
+	return strconv.Itoa(int(o.typ))
+}
+
+// addOptions takes over what the kernel tells of a device by its kind, or by that of its
+// master.
+func (l *link) addOptions(name string, data []byte) error {
+	msg, err := parseMessage(data, 0)
+	if err != nil {
+		return fmt.Errorf("options of a %s: %w", name, err)
+	}
+	k, _ := kindOf(name)
+	if k.atOnce {
+		l.addOption(k.optionName(strconv.Itoa(allOfKind)), k.settable(msg))
+		return nil
+	}
+	for _, a := range msg.attrs {
+		o := k.option(a.Attr.Type & nl.NLA_TYPE_MASK)
+		value := a.Value
+		if o.use == list {
+			value = sortedAttributes(value)
+		}
+		if o.use != reported {
+			l.addOption(k.optionName(o.label()), value)
+		}
+	}
+	for _, o := range k.options {
+		if o.absent != nil && msg.attribute(o.typ) == nil {
+			l.addOption(k.optionName(o.label()), o.absent)
+		}
+	}
+	return nil
+}
+
+func (k kind) optionName(label string) string { return k.name + "." + label }
+
+// settable is the message without what is not set again.
+func (k kind) settable(msg message) []byte {
+	for _, o := range k.options {
+		if o.use != settable {
+			msg.drop(o.typ)
+		}
+	}
+	return msg.bytes()
+}
+
+// sortedAttributes puts attributes in an order that does not depend on when they were made.
+func sortedAttributes(attrs []byte) []byte {
+	msg, err := parseMessage(attrs, 0)
+	if err != nil {
+		return attrs
+	}
+	var members [][]byte
+	for _, a := range msg.attrs {
+		members = append(members, nl.NewRtAttr(int(a.Attr.Type), a.Value).Serialize())
+	}
+	slices.SortFunc(members, bytes.Compare)
+	return slices.Concat(members...)
+}
+
+// setKindOption sets an option by the name of the kind and the label of the attribute.
+func (ns *Namespace) setKindOption(index int, name, label string, value []byte) error {
+	k, _ := kindOf(name)
+	for _, o := range k.options {
+		if o.ioctl != 0 && o.label() == label {
+			return ns.setTun(index, o.ioctl, value)
+		}
+	}
+	typ, err := strconv.ParseUint(label, 10, 14)
+	if err != nil {
+		return fmt.Errorf("no option %q", k.optionName(label))
+	}
+	data, err := ns.kindRequest(index, k.option(uint16(typ)), value)
+	if err != nil {
+		return err
+	}
+	info := message{}
+	if master, ok := strings.CutSuffix(name, slaveSuffix); ok {
+		info.add(unix.IFLA_INFO_SLAVE_KIND, nl.ZeroTerminated(master))
+		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_SLAVE_DATA, data)
+	} else {
+		info.add(unix.IFLA_INFO_KIND, nl.ZeroTerminated(name))
+		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_DATA, data)
+	}
+	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_LINKINFO, info.bytes()))
+}
+
+// kindRequest is what is sent in IFLA_INFO_DATA to set the attribute.
+func (ns *Namespace) kindRequest(index int, o kindOption, value []byte) ([]byte, error) {
+	if o.request != nil {
+		return o.request(ns, index, value)
+	}
+	if o.typ == allOfKind {
+		return value, nil
+	}
+	one := message{}
+	one.add(o.typ, value)
+	return one.bytes(), nil
+}
+
+// kindOption is the value of an option of the device's kind; nil if it is of another.
+func (l *link) kindOption(kind string, typ uint16) []byte {
+	name := fmt.Sprintf("%s.%d", kind, typ)
+	for _, o := range l.Options {
+		if o.Name == name {
+			return o.Value
+		}
+	}
+	return nil
 }

@@ -162,7 +162,7 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 	case unix.IFLA_PROP_LIST:
 		return l.setAltnames(a.Value)
 	default:
-		l.addLinkOption(a.Attr.Type&^unix.NLA_F_NESTED, a.Value)
+		return l.addLinkOption(a.Attr.Type&^unix.NLA_F_NESTED, a.Value)
 	}
 	return nil
 }

@@ -1,9 +1,7 @@
 package kernel
 
 import (
-	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
@@ -22,17 +20,13 @@ func inet6Options() [2]linkOption {
 	}
 }
 
-// slaveSuffix follows the kind of the master in names of options that are the
-// master's about its port.
-const slaveSuffix = "_slave"
-
 // linkOptions are the attributes of RTM_NEWLINK that a pod can change, and
 // that are not fields of a snapshot.
 func linkOptions() [8]linkOption {
 	return [...]linkOption{
 		{unix.IFLA_BROADCAST, "broadcast"},
 		{unix.IFLA_LINKMODE, "mode"},
-		{unix.IFLA_PROTO_DOWN, "protodown"},
+		{unix.IFLA_PROTO_DOWN, protoDown},
 		{unix.IFLA_GSO_MAX_SEGS, "gso_max_segs"},
 		{unix.IFLA_GSO_MAX_SIZE, "gso_max_size"},
 		{unix.IFLA_GRO_MAX_SIZE, "gro_max_size"},
@@ -46,41 +40,9 @@ type linkOption struct {
 	name string // as in ip-link(8)
 }
 
-// reportedOf tells the attributes of a kind, or of a kind's port, that report a
-// state and that nobody sets.
-func reportedOf(kind string, typ uint16) bool {
-	switch kind {
-	case "tun":
-		return true
-	case "macvlan", "macvtap":
-		return slices.Contains([]uint16{unix.IFLA_MACVLAN_MACADDR_COUNT, unix.IFLA_MACVLAN_BC_QUEUE_LEN_USED}, typ)
-	case "can":
-		return !slices.Contains(canSettings(), typ)
-	case "bridge" + slaveSuffix:
-		return slices.Contains([]uint16{
-			unix.IFLA_BRPORT_STATE, unix.IFLA_BRPORT_ROOT_ID, unix.IFLA_BRPORT_BRIDGE_ID, unix.IFLA_BRPORT_DESIGNATED_PORT,
-			unix.IFLA_BRPORT_DESIGNATED_COST, unix.IFLA_BRPORT_ID, unix.IFLA_BRPORT_NO, unix.IFLA_BRPORT_TOPOLOGY_CHANGE_ACK,
-			unix.IFLA_BRPORT_CONFIG_PENDING, unix.IFLA_BRPORT_MESSAGE_AGE_TIMER, unix.IFLA_BRPORT_FORWARD_DELAY_TIMER,
-			unix.IFLA_BRPORT_HOLD_TIMER, unix.IFLA_BRPORT_MCAST_EHT_HOSTS_CNT, unix.IFLA_BRPORT_MCAST_N_GROUPS,
-		}, typ)
-	case "bond" + slaveSuffix:
-		return typ != unix.IFLA_BOND_SLAVE_QUEUE_ID && typ != unix.IFLA_BOND_SLAVE_PRIO
-	case "team" + slaveSuffix, "vrf" + slaveSuffix:
-		return true
-	}
-	return false
-}
-
-// allOfKind, in the place of an attribute's number, means all of IFLA_INFO_DATA.
-const allOfKind = 0
-
-// setAtOnce tells the kinds that set to zero what a request does not name
-// (ipgre_netlink_parms, ip_tunnel_netlink_parms and the like).
-func setAtOnce(kind string) bool {
-	return slices.Contains([]string{
-		"gre", "gretap", "erspan", "ip6gre", "ip6gretap", "ip6erspan", "ipip", "sit", "ip6tnl", "vti", "vti6", "xfrm",
-	}, kind)
-}
+// protoDown is the option for IFLA_PROTO_DOWN, with the reasons for it where there are some
+// (IFLA_PROTO_DOWN_REASON): the kernel does not take the one off as long as it has the other.
+const protoDown = "protodown"
 
 // setInfo takes over IFLA_LINKINFO: what kind of device it is, of what kind its
 // master, and the options of both.
@@ -99,6 +61,9 @@ func (l *link) setInfo(info []byte) error {
 	if err := l.addOptions(l.Identity.Kind, msg.attribute(unix.IFLA_INFO_DATA)); err != nil {
 		return err
 	}
+	if master == "" {
+		return nil
+	}
 	return l.addOptions(master+slaveSuffix, msg.attribute(unix.IFLA_INFO_SLAVE_DATA))
 }
 
@@ -110,33 +75,23 @@ func (l *link) setOwnMAC(port []byte) error {
 	return err
 }
 
-func (l *link) addOptions(kind string, data []byte) error {
-	msg, err := parseMessage(data, 0)
-	if err != nil {
-		return fmt.Errorf("options of a %s: %w", kind, err)
-	}
-	if kind == "tun" {
-		l.addTun(msg)
-	}
-	if setAtOnce(kind) {
-		l.addOption(kind+"."+strconv.Itoa(allOfKind), data)
-		return nil
-	}
-	for _, a := range msg.attrs {
-		if typ := a.Attr.Type & nl.NLA_TYPE_MASK; !reportedOf(kind, typ) {
-			l.addOption(kind+"."+strconv.Itoa(int(typ)), a.Value)
+// addLinkOption takes over an attribute of RTM_NEWLINK, if it is an option. Reasons come
+// after what they are reasons for.
+func (l *link) addLinkOption(typ uint16, value []byte) error {
+	if typ == unix.IFLA_PROTO_DOWN_REASON {
+		reasons, err := parseMessage(value, 0)
+		i := slices.IndexFunc(l.Options, func(o netmove.Option) bool { return o.Name == protoDown })
+		if i >= 0 {
+			l.Options[i].Value = slices.Concat(l.Options[i].Value, reasons.attribute(unix.IFLA_PROTO_DOWN_REASON_VALUE))
 		}
+		return err
 	}
-	return nil
-}
-
-// addLinkOption takes over an attribute of RTM_NEWLINK, if it is an option.
-func (l *link) addLinkOption(typ uint16, value []byte) {
 	for _, o := range linkOptions() {
 		if o.typ == typ {
 			l.addOption(o.name, value)
 		}
 	}
+	return nil
 }
 
 func (l *link) addOption(name string, value []byte) {
@@ -169,8 +124,8 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if s, ok := sourceOf(o.Name); ok {
 		return s.set(ns, index, strings.TrimPrefix(o.Name, s.prefix), o.Value)
 	}
-	if name, ok := strings.CutPrefix(o.Name, tunPrefix); ok {
-		return ns.setTun(index, name, o.Value)
+	if o.Name == protoDown {
+		return ns.newLink(ifInfo(index), protoDownAttrs(o.Value)...)
 	}
 	for _, known := range inet6Options() {
 		if known.name == o.Name {
@@ -185,28 +140,18 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 			return ns.newLink(ifInfo(index), nl.NewRtAttr(int(known.typ), o.Value))
 		}
 	}
-	kind, number, _ := strings.Cut(o.Name, ".")
-	typ, err := strconv.ParseUint(number, 10, 14)
-	if err != nil {
-		return fmt.Errorf("no option %q", o.Name)
+	kind, option, _ := strings.Cut(o.Name, ".")
+	return ns.setKindOption(index, kind, option, o.Value)
+}
+
+// protoDownAttrs are the attributes for a value of protoDown. The kernel takes the reasons
+// first, and all that are not in the value are cleared.
+func protoDownAttrs(value []byte) []*nl.RtAttr {
+	reasons := message{}
+	reasons.add(unix.IFLA_PROTO_DOWN_REASON_MASK, nl.Uint32Attr(^uint32(0)))
+	reasons.add(unix.IFLA_PROTO_DOWN_REASON_VALUE, nl.Uint32Attr(u32(value[min(1, len(value)):])))
+	return []*nl.RtAttr{
+		nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_PROTO_DOWN_REASON, reasons.bytes()),
+		nl.NewRtAttr(unix.IFLA_PROTO_DOWN, value[:min(1, len(value))]),
 	}
-	value := o.Value
-	if kind == "can" {
-		value = canValue(uint16(typ), value)
-	}
-	data := value
-	if typ != allOfKind {
-		one := message{}
-		one.add(uint16(typ), value)
-		data = one.bytes()
-	}
-	info := message{}
-	if master, ok := strings.CutSuffix(kind, slaveSuffix); ok {
-		info.add(unix.IFLA_INFO_SLAVE_KIND, nl.ZeroTerminated(master))
-		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_SLAVE_DATA, data)
-	} else {
-		info.add(unix.IFLA_INFO_KIND, nl.ZeroTerminated(kind))
-		info.add(unix.NLA_F_NESTED|unix.IFLA_INFO_DATA, data)
-	}
-	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_LINKINFO, info.bytes()))
 }

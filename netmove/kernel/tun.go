@@ -6,54 +6,19 @@ import (
 	"os"
 	"strconv"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 )
-
-// tunPrefix begins the names of options that are set through /dev/net/tun.
-const tunPrefix = "tun."
-
-// tunSetting is who may attach to a persistent tun or tap device.
-type tunSetting struct {
-	typ   uint16
-	name  string
-	ioctl uint
-}
-
-func tunSettings() [2]tunSetting {
-	return [...]tunSetting{
-		{unix.IFLA_TUN_OWNER, "owner", unix.TUNSETOWNER},
-		{unix.IFLA_TUN_GROUP, "group", unix.TUNSETGROUP},
-	}
-}
 
 // nobody is an owner or a group that is not set, as the kernel has it.
 const nobody = ^uint32(0)
 
-// addTun takes over what IFLA_INFO_DATA tells of a tun or tap device.
-func (l *link) addTun(data message) {
-	for _, s := range tunSettings() {
-		value := data.attribute(s.typ)
-		if value == nil {
-			value = nl.Uint32Attr(nobody)
-		}
-		l.addOption(tunPrefix+s.name, value)
-	}
-}
-
-// setTun sets who may attach, by the option's name without the prefix. Only who is
+// setTun sets by an ioctl who may attach to a persistent tun or tap device. Only who is
 // attached can do that.
-func (ns *Namespace) setTun(index int, name string, value []byte) error {
-	for _, s := range tunSettings() {
-		if s.name != name {
-			continue
-		}
-		if u32(value) == nobody {
-			return errors.New("the kernel cannot take it away again")
-		}
-		return ns.attached(index, func(tun int) error { return unix.IoctlSetInt(tun, s.ioctl, int(u32(value))) })
+func (ns *Namespace) setTun(index int, ioctl uint, value []byte) error {
+	if u32(value) == nobody {
+		return errors.New("the kernel cannot take it away again")
 	}
-	return fmt.Errorf("no option %q", tunPrefix+name)
+	return ns.attached(index, func(tun int) error { return unix.IoctlSetInt(tun, ioctl, int(u32(value))) })
 }
 
 // attached calls f with a descriptor that is attached to the device.
