@@ -15,11 +15,12 @@ type source struct {
 	set    func(ns *Namespace, index int, name string, value []byte) error // by name without the prefix
 }
 
-func sources() [3]source {
+func sources() [4]source {
 	return [...]source{
 		{ethtoolPrefix, (*Namespace).ethtoolOptions, (*Namespace).setEthtool},
 		{vfPrefix, (*Namespace).vfOptions, (*Namespace).setVF},
 		{wireguardPrefix, (*Namespace).wireguardOptions, (*Namespace).setWireguard},
+		{sysfsPrefix, (*Namespace).sysfsOptions, (*Namespace).setSysfs}, // after the number of queues
 	}
 }
 

@@ -103,7 +103,7 @@ func (ns *Namespace) readSysctls(values map[string]string, folder string, l link
 		files = l.conf.tell(values, files)
 	}
 	for _, file := range files {
-		value, ok, err := readSysctl(dir, path.Base(file.name))
+		value, ok, err := readValue(dir, path.Base(file.name))
 		if err != nil {
 			return fmt.Errorf("sysctl %s of %s: %w", file.name, l.Name, err)
 		}
@@ -181,9 +181,9 @@ func writable(dir int, file string) (bool, error) {
 	return false, err
 }
 
-// readSysctl reads one. Those that have no value (EIO of stable_secret) cannot be put
-// back.
-func readSysctl(dir int, file string) (value string, ok bool, err error) {
+// readValue reads a file that is one value. Some have none, or none now (EIO of
+// stable_secret, EINVAL and EOPNOTSUPP of files in sysfs), and cannot be put back.
+func readValue(dir int, file string) (value string, ok bool, err error) {
 	fd, err := unix.Openat(dir, file, unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if is(err, unix.ENOENT) {
 		return "", false, nil
@@ -191,10 +191,10 @@ func readSysctl(dir int, file string) (value string, ok bool, err error) {
 	if err != nil {
 		return "", false, err
 	}
-	var buf [256]byte
+	var buf [4096]byte // a mask of all CPUs that there can be
 	n, err := unix.Read(fd, buf[:])
 	err = errors.Join(err, unix.Close(fd))
-	if is(err, unix.EIO) {
+	if is(err, unix.EIO, unix.ENOENT, unix.EINVAL, unix.EOPNOTSUPP) {
 		return "", false, nil
 	}
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *sysfs) open() (root int, err error) {
 	defer s.mu.Unlock()
 	if s.root == nil {
 		err = s.do(func() (err error) {
-			s.root, err = openSysfs()
+			s.root, err = openSysfs(unix.MOUNT_ATTR_RDONLY)
 			return err
 		})
 	}
@@ -40,8 +40,9 @@ func (s *sysfs) open() (root int, err error) {
 	return int(s.root.Fd()), nil
 }
 
-// openSysfs makes a sysfs of the calling thread's network namespace.
-func openSysfs() (*os.File, error) {
+// openSysfs makes a sysfs of the calling thread's network namespace, mounted with these
+// attributes.
+func openSysfs(attributes int) (*os.File, error) {
 	fs, err := unix.Fsopen("sysfs", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("fsopen sysfs: %w", err)
@@ -50,7 +51,7 @@ func openSysfs() (*os.File, error) {
 	if err := unix.FsconfigCreate(fs); err != nil {
 		return nil, fmt.Errorf("fsconfig sysfs: %w", err)
 	}
-	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_RDONLY)
+	mnt, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, attributes)
 	if err != nil {
 		return nil, fmt.Errorf("fsmount sysfs: %w", err)
 	}
@@ -71,6 +72,11 @@ func (s *sysfs) device(name string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	return deviceIn(root, name)
+}
+
+// deviceIn opens the folder of the device with that name below a mount of sysfs.
+func deviceIn(root int, name string) (*os.File, error) {
 	p := path.Join(allDevices, name)
 	fd, err := unix.Openat(root, p, unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if errors.Is(err, unix.ENOENT) {

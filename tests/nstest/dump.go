@@ -34,6 +34,7 @@ ip -6 rule
 ip link show dev $1 | grep ' vf '
 for f in k l g c a -show-priv-flags -show-eee -show-fec; do ethtool -$f $1; done 2>/dev/null
 ethtool $1 2>/dev/null | grep -E 'Advertised|Auto-neg|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
+unshare -m sh -c 'mount -t sysfs sysfs /sys; cd /sys/class/net/$0 && grep -s . threaded napi_defer_hard_irqs gro_flush_timeout queues/*/*ps_* queues/*/tx_maxrate queues/*/byte_queue_limits/limit_m* queues/*/byte_queue_limits/hold_time' $1
 [ ! -x /bin/wg ] || wg showconf $1 2>/dev/null
 for d in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh; do
 	[ ! -d /proc/sys/net/$d/$1 ] || (cd /proc/sys/net/$d/$1 && echo $d && grep -s . *)
