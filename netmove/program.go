@@ -18,6 +18,12 @@ const (
 	TCXEgress   Hook = "tcx egress"   // BPF_TCX_EGRESS
 )
 
+// TunQueue is the hook of what is no BPF program and sees a device's frames all the same: a
+// process that has attached to a tun or tap device. It keeps the queue until it closes its
+// descriptor, wherever the device is, and nobody else can take it away. Program.ID is the
+// number of the queue, from 1.
+const TunQueue Hook = "tun queue"
+
 // Program is a BPF program on a device.
 type Program struct {
 	Hook Hook   `json:"hook"`
@@ -31,8 +37,8 @@ type Program struct {
 // detached are the programs of the host's device as the pod is to have them.
 func detached(r Request, programs []Program) []Program {
 	programs = slices.Clone(programs)
-	for i := range programs {
-		programs[i].Detached = r.DetachBPF
+	for i, p := range programs {
+		programs[i].Detached = r.DetachBPF && p.Hook != TunQueue
 	}
 	return programs
 }
@@ -51,6 +57,7 @@ func (a *Attachment) programSteps(pod Namespace) []step {
 // could not see.
 func (a *Attachment) checkDetached(pod Namespace) error {
 	left, err := pod.Programs(a.PodIndex)
+	left = slices.DeleteFunc(left, func(p Program) bool { return p.Hook == TunQueue })
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("%v could not be taken off", left)
 	}
@@ -59,6 +66,9 @@ func (a *Attachment) checkDetached(pod Namespace) error {
 
 // String names the program for a message.
 func (p Program) String() string {
+	if p.Hook == TunQueue {
+		return fmt.Sprintf("%s %d, which a process holds", p.Hook, p.ID)
+	}
 	if p.Link != 0 {
 		return fmt.Sprintf("%s program %d of link %d", p.Hook, p.ID, p.Link)
 	}
@@ -127,7 +137,7 @@ func (m *Mover) reattach(dev, before Snapshot, now seen) (left []*StepError) {
 		m.Log.Warn("programs of the pod's may still be on the device", "device", before.Name, "err", now.unseen)
 	}
 	for _, p := range without(before.Programs, now.programs, Program.same) {
-		gone := !p.Detached && now.unseen == nil
+		gone := !p.Detached && now.unseen == nil && p.Hook != TunQueue
 		if p.Detached {
 			what := "attach " + p.String()
 			m.Log.Debug("step", "device", before.Name, "step", what)

@@ -17,6 +17,7 @@ import (
 type kind struct {
 	name    string
 	bound   bool         // the kernel binds it to its namespace
+	carrier bool         // its carrier is what somebody has set (IFLA_CARRIER)
 	atOnce  bool         // its options are set by one request: what that does not name is set to zero, or refused
 	options []kindOption // attributes of IFLA_INFO_DATA, or of IFLA_INFO_SLAVE_DATA
 
@@ -40,8 +41,8 @@ type kindOption struct {
 	// request makes what is sent in IFLA_INFO_DATA to set a value; nil: the attribute alone.
 	request func(ns *Namespace, index int, value []byte) ([]byte, error)
 
-	// ioctl sets it through /dev/net/tun, in place of a request.
-	ioctl uint
+	// set sets it by other means than a request for the link, which does not know it.
+	set func(ns *Namespace, index int, value []byte) error
 }
 
 // use is what can be done with an attribute.
@@ -93,7 +94,7 @@ func unrestorable(name string) string {
 
 // label is the attribute's part of an option's name.
 func (o kindOption) label() string {
-	if o.ioctl != 0 {
+	if o.set != nil {
 		return o.name
 	}
 	return strconv.Itoa(int(o.typ))
@@ -107,6 +108,12 @@ func (l *link) addOptions(name string, data []byte) error {
 		return fmt.Errorf("options of a %s: %w", name, err)
 	}
 	k, _ := kindOf(name)
+	if name == "tun" {
+		l.tun = msg
+	}
+	if k.carrier && l.carrier != nil {
+		l.addOption(carrierOption, l.carrier)
+	}
 	if k.atOnce {
 		l.addOption(k.optionName(strconv.Itoa(allOfKind)), k.settable(msg))
 		return nil
@@ -159,8 +166,8 @@ func sortedAttributes(attrs []byte) []byte {
 func (ns *Namespace) setKindOption(index int, name, label string, value []byte) error {
 	k, _ := kindOf(name)
 	for _, o := range k.options {
-		if o.ioctl != 0 && o.label() == label {
-			return ns.setTun(index, o.ioctl, value)
+		if o.set != nil && o.name == label {
+			return o.set(ns, index, value)
 		}
 	}
 	typ, err := strconv.ParseUint(label, 10, 14)

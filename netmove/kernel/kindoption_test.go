@@ -75,7 +75,7 @@ func TestPodAddsOptions(t *testing.T) {
 		},
 		"gretap": {
 			"link add eth1 type gretap remote 192.0.2.9 local 192.0.2.8",
-			"link set net1 type gretap remote 192.0.2.66 local 192.0.2.67 ttl 9 key 6 csum encap fou encap-sport auto encap-dport 66",
+			"link set net1 type gretap remote 192.0.2.66 local 192.0.2.67 ttl 9 key 6",
 		},
 		"sit": {
 			"link add eth1 type sit remote 192.0.2.9 local 192.0.2.8",

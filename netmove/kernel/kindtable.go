@@ -2,6 +2,7 @@ package kernel
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -13,7 +14,7 @@ func kinds() []kind {
 	return []kind{
 		{name: "", also: "virtual functions, ethtool"},
 		{name: "veth"},
-		{name: "dummy"},
+		{name: "dummy", carrier: true},
 		{name: "ifb"},
 		{name: "nlmon"},
 		{name: "vcan"},
@@ -64,7 +65,7 @@ func vlanOptions() []kindOption {
 	return []kindOption{
 		{typ: unix.IFLA_VLAN_ID, name: "id", use: creation},
 		{typ: unix.IFLA_VLAN_PROTOCOL, name: "protocol", use: creation},
-		{typ: unix.IFLA_VLAN_FLAGS, name: "flags"},
+		{typ: unix.IFLA_VLAN_FLAGS, name: "flags", request: vlanFlags},
 		{
 			typ: unix.IFLA_VLAN_INGRESS_QOS, name: "ingress-qos-map", use: list, absent: []byte{},
 			request: priorities(unix.IFLA_VLAN_INGRESS_QOS),
@@ -74,6 +75,19 @@ func vlanOptions() []kindOption {
 			request: priorities(unix.IFLA_VLAN_EGRESS_QOS),
 		},
 	}
+}
+
+// vlanFlags makes the request for the flags of a VLAN (struct ifla_vlan_flags). The kernel
+// tells all bits in the mask, and takes those alone that it knows.
+func vlanFlags(ns *Namespace, index int, value []byte) ([]byte, error) {
+	l, err := ns.linkByIndex(index)
+	if err != nil {
+		return nil, err
+	}
+	flags, differ := u32(value), u32(value)^u32(l.kindOption("vlan", unix.IFLA_VLAN_FLAGS))
+	m := message{}
+	m.add(unix.IFLA_VLAN_FLAGS, slices.Concat(number(flags), number(differ)))
+	return m.bytes(), nil
 }
 
 // priorities makes requests for a map of priorities (struct ifla_vlan_qos_mapping). A
@@ -215,14 +229,14 @@ func netkitOptions() []kindOption {
 	}
 }
 
-// tunOptions are all reports but for who may attach, which is set by who is attached.
+// tunOptions are reports but for what is set by who is attached.
 func tunOptions() []kindOption {
 	return []kindOption{
-		{typ: unix.IFLA_TUN_OWNER, name: "owner", absent: number(nobody), ioctl: unix.TUNSETOWNER},
-		{typ: unix.IFLA_TUN_GROUP, name: "group", absent: number(nobody), ioctl: unix.TUNSETGROUP},
+		{typ: unix.IFLA_TUN_OWNER, name: "owner", absent: number(nobody), set: tunOwner(unix.TUNSETOWNER)},
+		{typ: unix.IFLA_TUN_GROUP, name: "group", absent: number(nobody), set: tunOwner(unix.TUNSETGROUP)},
 		{typ: unix.IFLA_TUN_TYPE, name: "type", use: reported},
-		{typ: unix.IFLA_TUN_PI, name: "pi", use: reported},
-		{typ: unix.IFLA_TUN_VNET_HDR, name: "vnet_hdr", use: reported},
+		{typ: unix.IFLA_TUN_PI, name: "pi", set: tunFlag(unix.IFF_NO_PI, 0)},
+		{typ: unix.IFLA_TUN_VNET_HDR, name: "vnet_hdr", set: tunFlag(0, unix.IFF_VNET_HDR)},
 		{typ: unix.IFLA_TUN_PERSIST, name: "persist", use: reported},
 		{typ: unix.IFLA_TUN_MULTI_QUEUE, name: "multi_queue", use: reported},
 		{typ: unix.IFLA_TUN_NUM_QUEUES, name: "numqueues", use: reported},

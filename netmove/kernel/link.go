@@ -29,6 +29,8 @@ type link struct {
 	lowerNetns   int         // the id of that
 	ownMAC       netmove.MAC // of a bond's port
 	xdp          []netmove.Program
+	carrier      []byte  // IFLA_CARRIER
+	tun          message // IFLA_INFO_DATA of a tun or tap device
 	conf         conf
 }
 

@@ -44,6 +44,13 @@ type linkOption struct {
 // (IFLA_PROTO_DOWN_REASON): the kernel does not take the one off as long as it has the other.
 const protoDown = "protodown"
 
+// carrierOption is the option for IFLA_CARRIER, of kinds that have no other carrier than that.
+const carrierOption = "carrier"
+
+func (ns *Namespace) setCarrier(index int, value []byte) error {
+	return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_CARRIER, value))
+}
+
 // setInfo takes over IFLA_LINKINFO: what kind of device it is, of what kind its
 // master, and the options of both.
 func (l *link) setInfo(info []byte) error {
@@ -78,7 +85,10 @@ func (l *link) setOwnMAC(port []byte) error {
 // addLinkOption takes over an attribute of RTM_NEWLINK, if it is an option. Reasons come
 // after what they are reasons for.
 func (l *link) addLinkOption(typ uint16, value []byte) error {
-	if typ == unix.IFLA_PROTO_DOWN_REASON {
+	switch typ {
+	case unix.IFLA_CARRIER:
+		l.carrier = value
+	case unix.IFLA_PROTO_DOWN_REASON:
 		reasons, err := parseMessage(value, 0)
 		i := slices.IndexFunc(l.Options, func(o netmove.Option) bool { return o.Name == protoDown })
 		if i >= 0 {
@@ -123,6 +133,9 @@ func (l *link) setFamilies(spec []byte) error {
 func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if s, ok := sourceOf(o.Name); ok {
 		return s.set(ns, index, strings.TrimPrefix(o.Name, s.prefix), o.Value)
+	}
+	if o.Name == carrierOption {
+		return ns.setCarrier(index, o.Value)
 	}
 	if o.Name == protoDown {
 		return ns.newLink(ifInfo(index), protoDownAttrs(o.Value)...)

@@ -35,7 +35,9 @@ func (ns *Namespace) programs(l link) ([]netmove.Program, error) {
 		errs = append(errs, unseen(err))
 	}
 	tcx, err := ns.tcx(l.Identity.Index)
-	return append(list, tcx...), errors.Join(append(errs, err)...)
+	list, errs = append(list, tcx...), append(errs, err)
+	queues, err := ns.tunQueues(l)
+	return append(list, queues...), errors.Join(append(errs, err)...)
 }
 
 // tcx asks for the TCX programs of the device, one bpf(2) call a hook. The
@@ -98,6 +100,8 @@ func (ns *Namespace) Detach(index int, p netmove.Program) error {
 		return ns.detachXDP(index, p, xdpDriverMode)
 	case netmove.XDPHardware:
 		return ns.detachXDP(index, p, xdpHardwareMode)
+	case netmove.TunQueue:
+		return errors.New("the kernel takes it away when the process ends, or closes its descriptor")
 	}
 	if p.Link != 0 {
 		return ns.kernel.detachLink(bpflink.ID(p.Link))

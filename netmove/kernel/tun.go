@@ -7,22 +7,38 @@ import (
 	"strconv"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // nobody is an owner or a group that is not set, as the kernel has it.
 const nobody = ^uint32(0)
 
-// setTun sets by an ioctl who may attach to a persistent tun or tap device. Only who is
-// attached can do that.
-func (ns *Namespace) setTun(index int, ioctl uint, value []byte) error {
-	if u32(value) == nobody {
-		return errors.New("the kernel cannot take it away again")
+// tunOwner sets by an ioctl who may attach to a persistent tun or tap device.
+func tunOwner(ioctl uint) func(*Namespace, int, []byte) error {
+	return func(ns *Namespace, index int, value []byte) error {
+		if u32(value) == nobody {
+			return errors.New("the kernel cannot take it away again")
+		}
+		return ns.attached(index, 0, 0, func(tun int) error { return unix.IoctlSetInt(tun, ioctl, int(u32(value))) })
 	}
-	return ns.attached(index, func(tun int) error { return unix.IoctlSetInt(tun, ioctl, int(u32(value))) })
 }
 
-// attached calls f with a descriptor that is attached to the device.
-func (ns *Namespace) attached(index int, f func(tun int) error) error {
+// tunFlag sets a flag, or clears one, of what has a value. The device has those that were
+// named by who attached last.
+func tunFlag(off, on uint16) func(*Namespace, int, []byte) error {
+	return func(ns *Namespace, index int, value []byte) error {
+		without, with := on, off
+		if len(value) == 1 && value[0] != 0 {
+			without, with = off, on
+		}
+		return ns.attached(index, without, with, func(int) error { return nil })
+	}
+}
+
+// attached calls f with a descriptor that is attached to the device, with flags of it
+// changed.
+func (ns *Namespace) attached(index int, without, with uint16, f func(tun int) error) error {
 	l, err := ns.linkByIndex(index)
 	if err != nil {
 		return err
@@ -35,7 +51,7 @@ func (ns *Namespace) attached(index int, f func(tun int) error) error {
 	if err != nil {
 		return err
 	}
-	request.SetUint16(flags)
+	request.SetUint16(flags&^without | with)
 	return ns.do(func() (err error) { // of the namespace that the file is opened in
 		file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 		if err != nil {
@@ -64,4 +80,43 @@ func (ns *Namespace) tunFlags(device string) (uint16, error) {
 	}
 	flags, err := strconv.ParseUint(text, 0, 32)
 	return uint16(flags & settable), err
+}
+
+// tunQueues reads the queues of a tun or tap device that processes hold: those of one with
+// several are counted, and whether the only one is held the kernel does not tell.
+func (ns *Namespace) tunQueues(l link) (list []netmove.Program, err error) {
+	if l.Identity.Kind != "tun" {
+		return nil, nil
+	}
+	n := u32(l.tun.attribute(unix.IFLA_TUN_NUM_QUEUES)) + u32(l.tun.attribute(unix.IFLA_TUN_NUM_DISABLED_QUEUES))
+	if l.tun.attribute(unix.IFLA_TUN_NUM_QUEUES) == nil {
+		held, err := ns.queueHeld(l)
+		if err != nil {
+			return nil, fmt.Errorf("queue of %q: %w", l.Name, err)
+		}
+		if held {
+			n = 1
+		}
+	}
+	for id := range n {
+		list = append(list, netmove.Program{Hook: netmove.TunQueue, ID: id + 1})
+	}
+	return list, nil
+}
+
+// queueHeld reports whether a process holds the only queue. The device has a carrier then,
+// unless somebody has switched that off; and without a process the kernel refuses to switch
+// it on (EPERM of tun_net_change_carrier).
+func (ns *Namespace) queueHeld(l link) (bool, error) {
+	if len(l.carrier) == 1 && l.carrier[0] != 0 {
+		return true, nil
+	}
+	err := ns.setCarrier(l.Identity.Index, []byte{1})
+	if is(err, unix.EPERM) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	return true, ns.setCarrier(l.Identity.Index, []byte{0})
 }

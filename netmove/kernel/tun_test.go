@@ -1,0 +1,129 @@
+package kernel_test
+
+import (
+	"errors"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// queue attaches to a tap device, as a process in the namespace does.
+func queue(t *testing.T, ns *nstest.NS, dev string, flags uint16) *os.File {
+	t.Helper()
+	request, err := unix.NewIfreq(dev)
+	if err != nil {
+		t.Fatal(err)
+	}
+	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
+	var file *os.File
+	ns.Do(t, func() {
+		if file, err = os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
+			t.Fatal(err)
+		}
+	})
+	t.Cleanup(func() { file.Close() }) // closed already, if all went well
+	if err := unix.IoctlIfreq(int(file.Fd()), unix.TUNSETIFF, request); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// A process of the pod's that still reads a tap keeps it down at home.
+func TestQueueHeldByThePod(t *testing.T) {
+	t.Parallel()
+	const detachQueue = 0x400 // IFF_DETACH_QUEUE of linux/if_tun.h
+	for name, c := range map[string]struct {
+		mode string
+		hold func(t *testing.T, n *node) *os.File
+	}{
+		"alone": {"mode tap", func(t *testing.T, n *node) *os.File { return queue(t, n.pod, "net1", 0) }},
+		"without a carrier": {"mode tap", func(t *testing.T, n *node) *os.File {
+			f := queue(t, n.pod, "net1", 0)
+			n.pod.IP(t, "link set net1 carrier off")
+			return f
+		}},
+		"of several": {"mode tap multi_queue", func(t *testing.T, n *node) *os.File {
+			return queue(t, n.pod, "net1", unix.IFF_MULTI_QUEUE)
+		}},
+		"of several, let go for now": {"mode tap multi_queue", func(t *testing.T, n *node) *os.File {
+			f := queue(t, n.pod, "net1", unix.IFF_MULTI_QUEUE)
+			request, err := unix.NewIfreq("")
+			if err != nil {
+				t.Fatal(err)
+			}
+			request.SetUint16(detachQueue)
+			if err := unix.IoctlIfreq(int(f.Fd()), unix.TUNSETQUEUE, request); err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.host.IP(t, "tuntap add t0 "+c.mode)
+			n.host.Shell(t, "ip link set t0 up; ip addr add 192.0.2.1/24 dev t0")
+			before := n.host.Settled(t, "t0")
+			plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1"})
+			file := c.hold(t, n)
+			if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrTainted) {
+				t.Errorf("error is %v, want %v", err, netmove.ErrTainted)
+			}
+			if dev, err := n.hostNS.Look(plan[0].Before.Identity, 0); err != nil || dev.Flags.Up || len(dev.Addresses) > 0 {
+				t.Errorf("up is %t with addresses %v, %v; want it down without", dev.Flags.Up, dev.Addresses, err)
+			}
+			if err := file.Close(); err != nil {
+				t.Error(err)
+			}
+			n.giveBack(t, plan)
+			n.host.SameDump(t, "t0", before)
+		})
+	}
+}
+
+// A process of the host's may go on with its tap.
+func TestQueueHeldByTheHost(t *testing.T) {
+	t.Parallel()
+	for _, flags := range []uint16{0, unix.IFF_MULTI_QUEUE} {
+		n := newNode(t)
+		n.host.IP(t, "tuntap add t0 mode tap"+map[uint16]string{unix.IFF_MULTI_QUEUE: " multi_queue"}[flags])
+		file := queue(t, n.host, "t0", flags)
+		n.host.IP(t, "link set t0 up")
+		before := n.host.Settled(t, "t0")
+		plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1", DetachBPF: true})
+		n.giveBack(t, plan)
+		n.host.SameDump(t, "t0", before)
+		if err := file.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// The host's tap has the headers again that it had.
+func TestReturnTunFlags(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"mode tap", "mode tap vnet_hdr", "mode tap pi", "mode tap pi vnet_hdr"} {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.host.IP(t, "tuntap add t0 "+mode)
+			before := n.host.Settled(t, "t0")
+			plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1"})
+			for _, flags := range []uint16{unix.IFF_VNET_HDR, 0} {
+				if err := queue(t, n.pod, "net1", flags).Close(); err != nil {
+					t.Fatal(err)
+				}
+				if dump := n.pod.Dump(t, "net1"); flags != 0 && !strings.Contains(dump, "vnet_hdr on") {
+					t.Errorf("the pod has changed nothing:\n%s", dump)
+				}
+			}
+			n.giveBack(t, plan)
+			n.host.SameDump(t, "t0", before)
+		})
+	}
+}
