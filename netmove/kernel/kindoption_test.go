@@ -69,6 +69,8 @@ func TestPodAddsOptions(t *testing.T) {
 			low + "link add link low name eth1 type ipvlan mode l2 bridge",
 			"link set net1 type ipvlan mode l3 private",
 		},
+		"dummy":                   {"link add eth1 type dummy", "link set net1 carrier off"},
+		"dummy without a carrier": {"link add eth1 type dummy\nlink set eth1 carrier off", "link set net1 carrier on"},
 		"geneve": {
 			"link add eth1 type geneve id 5 remote 192.0.2.9",
 			"link set net1 type geneve id 5 remote 192.0.2.66 ttl 5 tos 4 df set",
