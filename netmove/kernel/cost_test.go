@@ -21,8 +21,8 @@ import (
 // What an attach and a return cost that does not depend on the machine: netlink requests.
 // Whoever needs one more writes it here, and why in the commit.
 const (
-	attachRequests = 38 // of a veth with one address of either family
-	returnRequests = 59
+	attachRequests = 37 // of a veth with one address of either family
+	returnRequests = 57
 )
 
 // costly makes a host with a veth that has that many addresses of either family, and that
@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 
 // systemCalls bounds the calls about files and sockets of an attach and its return,
 // together.
-const systemCalls = 390
+const systemCalls = 1250
 
 // roundsEnv has the test run that many attaches and returns, and count nothing.
 const roundsEnv = "NRI_NETDEV_ROUNDS"

@@ -31,7 +31,6 @@ type link struct {
 	xdp          []netmove.Program
 	carrier      []byte  // IFLA_CARRIER
 	tun          message // IFLA_INFO_DATA of a tun or tap device
-	conf         conf
 }
 
 // linkByName reads the device with that name or altname.

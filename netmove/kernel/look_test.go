@@ -81,7 +81,7 @@ func TestSysctlsOfARenamed(t *testing.T) {
 	t.Parallel()
 	ns, k, _ := veth(t)
 	const folder = "ipv4/conf"
-	list := func(between string) (files []sysctlFile, err error) {
+	list := func(between string) (files []string, err error) {
 		ns.Do(t, func() {
 			dir, oerr := os.Open("/proc/sys/net/" + folder + "/eth1")
 			if oerr != nil {

@@ -87,7 +87,6 @@ type Namespace struct {
 	modules modules
 
 	sysctlFiles sysctlFiles
-	devices     deviceCount
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)

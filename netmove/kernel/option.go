@@ -111,9 +111,6 @@ func (l *link) addOption(name string, value []byte) {
 // setFamilies takes over what of IFLA_AF_SPEC is put back by netlink.
 func (l *link) setFamilies(spec []byte) error {
 	families, err := parseMessage(spec, 0)
-	if err == nil {
-		err = l.setConf(families)
-	}
 	if err != nil {
 		return err
 	}

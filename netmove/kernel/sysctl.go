@@ -34,7 +34,7 @@ func skippedSysctl(file string) bool {
 // device: a folder is listed once. The zero value is ready.
 type sysctlFiles struct {
 	mu    sync.Mutex
-	known map[string][]sysctlFile
+	known map[string][]string
 
 	last map[string]string // what was read last
 }
@@ -50,25 +50,16 @@ func (s *sysctlFiles) share(values map[string]string) map[string]string {
 	return s.last
 }
 
-type sysctlFile struct {
-	name  string // "ipv4/conf/arp_ignore"
-	place place
-}
-
-// sysctls reads the device's sysctls that can be written, as netlink tells them or
-// from their files.
+// sysctls reads the device's sysctls that can be written.
 func (ns *Namespace) sysctls(l link) (values map[string]string, err error) {
 	const most = 150
 	values = make(map[string]string, most)
 	if !hasSysctls(l.Name) {
 		return values, nil
 	}
-	if l.conf.neighbors, err = ns.neighborConf(l.Identity.Index); err != nil {
-		return nil, err
-	}
 	err = ns.do(func() error {
 		for _, folder := range sysctlFolders() {
-			if err := ns.readSysctls(values, folder, l); err != nil {
+			if err := ns.readSysctls(values, folder, l.Name); err != nil {
 				return err
 			}
 		}
@@ -82,13 +73,9 @@ func (ns *Namespace) sysctls(l link) (values map[string]string, err error) {
 func hasSysctls(device string) bool { return device != "all" && device != "default" }
 
 // readSysctls reads the sysctls of one folder, which is not there where the
-// protocol is not. Where netlink tells all of them, it is not opened.
-func (ns *Namespace) readSysctls(values map[string]string, folder string, l link) error {
-	files, known := ns.sysctlFiles.of(folder)
-	if files = l.conf.tell(values, files); known && len(files) == 0 {
-		return nil
-	}
-	dir, err := unix.Open(path.Join(sysctlRoot, folder, l.Name), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+// protocol is not.
+func (ns *Namespace) readSysctls(values map[string]string, folder, device string) error {
+	dir, err := unix.Open(path.Join(sysctlRoot, folder, device), unix.O_PATH|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if is(err, unix.ENOENT) {
 		return nil
 	}
@@ -96,38 +83,26 @@ func (ns *Namespace) readSysctls(values map[string]string, folder string, l link
 		return fmt.Errorf("sysctls: %w", err)
 	}
 	defer os.NewFile(uintptr(dir), folder).Close()
+	files, known := ns.sysctlFiles.of(folder)
 	if !known {
 		if files, err = ns.sysctlFiles.list(folder, dir); err != nil {
 			return fmt.Errorf("sysctls: %w", err)
 		}
-		files = l.conf.tell(values, files)
 	}
 	for _, file := range files {
-		value, ok, err := readValue(dir, path.Base(file.name))
+		value, ok, err := readValue(dir, path.Base(file))
 		if err != nil {
-			return fmt.Errorf("sysctl %s of %s: %w", file.name, l.Name, err)
+			return fmt.Errorf("sysctl %s of %s: %w", file, device, err)
 		}
 		if ok {
-			values[file.name] = value
+			values[file] = value
 		}
 	}
 	return nil
 }
 
-// tell takes over what is told of the sysctls, and returns those that only files tell.
-func (c conf) tell(values map[string]string, all []sysctlFile) (files []sysctlFile) {
-	for _, file := range all {
-		if value, ok := c.value(file.place); ok {
-			values[file.name] = value
-		} else {
-			files = append(files, file)
-		}
-	}
-	return files
-}
-
 // of remembers what the folder has.
-func (s *sysctlFiles) of(folder string) (files []sysctlFile, known bool) {
+func (s *sysctlFiles) of(folder string) (files []string, known bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	files, known = s.known[folder]
@@ -135,7 +110,7 @@ func (s *sysctlFiles) of(folder string) (files []sysctlFile, known bool) {
 }
 
 // list lists the folder.
-func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
+func (s *sysctlFiles) list(folder string, dir int) ([]string, error) {
 	entries, err := os.ReadDir(fmt.Sprintf("/proc/thread-self/fd/%d", dir))
 	if is(err, unix.ENOENT) {
 		return nil, errRaced
@@ -143,7 +118,7 @@ func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
 	if err != nil {
 		return nil, err
 	}
-	files := []sysctlFile{}
+	files := []string{}
 	for _, f := range entries {
 		name := f.Name()
 		if skippedSysctl(name) {
@@ -154,13 +129,13 @@ func (s *sysctlFiles) list(folder string, dir int) ([]sysctlFile, error) {
 			return nil, err
 		}
 		if can {
-			files = append(files, sysctlFile{folder + "/" + name, placeOf(folder, name)})
+			files = append(files, folder+"/"+name)
 		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.known == nil {
-		s.known = map[string][]sysctlFile{}
+		s.known = map[string][]string{}
 	}
 	s.known[folder] = files
 	return files, nil
