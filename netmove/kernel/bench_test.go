@@ -80,3 +80,19 @@ func BenchmarkSnapshot(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkSnapshotOfManyQueues is the same of a device as large NICs are.
+func BenchmarkSnapshotOfManyQueues(b *testing.B) {
+	host := nstest.New(b)
+	host.Shell(b, "ip link add eth1 numtxqueues 64 numrxqueues 64 type veth peer name far; ethtool -L eth1 rx 64 tx 64")
+	ns, err := kernel.Linux{}.Open(host.Path())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ns.Close()
+	for b.Loop() {
+		if _, err := ns.Snapshot("eth1"); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -15,12 +15,14 @@ type source struct {
 	set    func(ns *Namespace, index int, name string, value []byte) error // by name without the prefix
 }
 
-func sources() [4]source {
+func sources() [5]source {
 	return [...]source{
+		// The number of queues comes before what is about each of them.
 		{ethtoolPrefix, (*Namespace).ethtoolOptions, (*Namespace).setEthtool},
+		{receivePrefix, (*Namespace).receiveOptions, (*Namespace).setReceive},
 		{vfPrefix, (*Namespace).vfOptions, (*Namespace).setVF},
 		{wireguardPrefix, (*Namespace).wireguardOptions, (*Namespace).setWireguard},
-		{sysfsPrefix, (*Namespace).sysfsOptions, (*Namespace).setSysfs}, // after the number of queues
+		{sysfsPrefix, (*Namespace).sysfsOptions, (*Namespace).setSysfs},
 	}
 }
 
