@@ -185,9 +185,9 @@ func (ns *Namespace) othersRoute(s sourced) (r namedRoute, err error) {
 	}
 	r.Text = destination(nl.DeserializeRtMsg(s.fixed), s.attribute(unix.RTA_DST)).String()
 	for _, index := range s.through {
-		dev, err := ns.ByIndex(index)
+		dev, err := ns.linkByIndex(index)
 		if err == nil {
-			dev.Identity, err = ns.identityOf(index)
+			err = ns.identify(&dev)
 		}
 		if err != nil {
 			return r, err
