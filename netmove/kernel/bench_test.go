@@ -91,7 +91,7 @@ func BenchmarkSnapshotOfManyQueues(b *testing.B) {
 	}
 	defer ns.Close()
 	for b.Loop() {
-		if _, err := ns.Snapshot("eth1"); err != nil {
+		if _, err := netmove.Read(ns, "eth1"); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -74,7 +74,7 @@ func TestQueueHeldByThePod(t *testing.T) {
 			if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrTainted) {
 				t.Errorf("error is %v, want %v", err, netmove.ErrTainted)
 			}
-			if dev, err := n.hostNS.Look(plan[0].Before.Identity, 0); err != nil || dev.Flags.Up || len(dev.Addresses) > 0 {
+			if dev, err := netmove.Read(n.hostNS, "t0"); err != nil || dev.Flags.Up || len(dev.Addresses) > 0 {
 				t.Errorf("up is %t with addresses %v, %v; want it down without", dev.Flags.Up, dev.Addresses, err)
 			}
 			if err := file.Close(); err != nil {
