@@ -204,14 +204,14 @@ func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
 // compareEntries compares entries of tables. What a move takes from a device cannot be the
 // pod's at home, and is the host's, but for what a master makes of a port that comes to it: a
 // bridge gives it a VLAN, and a static address that is in none is in all of its VLANs.
-func compareEntries(ns Namespace, dev, want Snapshot) (t todo) {
+func compareEntries(ns Namespace, dev, want Snapshot, now BootOffset) (t todo) {
 	index := dev.Identity.Index
 	for _, e := range missing(dev.Entries, want.Entries) {
 		if e.Table.Travels() || e.Port {
 			t.addMinor(string(e.Table), func() error { return ns.DropEntry(index, e) }, "drop %s %s", e.Table, e.Text)
 		}
 	}
-	for _, e := range missing(want.Entries, dev.Entries) {
+	for _, e := range missing(want.entriesAt(now), dev.Entries) {
 		t.addMinor(string(e.Table), func() error { return ns.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 	}
 	return t

@@ -50,6 +50,10 @@ type Entry struct {
 	Proxy bool  `json:"proxy,omitempty"` // a neighbor that the node answers for
 	Port  bool  `json:"port,omitempty"`  // it is the device's as a port of its master
 	Place Place `json:"place,omitempty"` // of a route
+
+	// Until is when a route ends that has a time limit (RTA_EXPIRES), 0 for none.
+	Until BootOffset `json:"until,omitzero"`
+
 	Route Route `json:"-"`               // for the decision whether it goes along
 }
 
@@ -67,6 +71,11 @@ const (
 // Same reports whether both are the same entry, of the same device or of two.
 func (e Entry) Same(other Entry) bool {
 	return e.Table == other.Table && bytes.Equal(e.Message, other.Message)
+}
+
+// entriesAt are the entries that have not ended by then.
+func (s Snapshot) entriesAt(now BootOffset) []Entry {
+	return slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return e.Until != 0 && e.Until <= now })
 }
 
 // missing are the entries of want that are not in have.

@@ -164,7 +164,7 @@ func (m *Mover) compareState(dev, want Snapshot) todo {
 	t = append(t, compareOptions(host, dev.options(Option.ofState), want.options(Option.ofState))...)
 	t.add(dev.Flags.Up && !want.Flags.Up, "up", func() error { return host.SetUp(index, false) }, "set down")
 	t = append(t, compareAddresses(host, dev, want, m.Now())...)
-	return append(t, compareEntries(host, dev, want)...)
+	return append(t, compareEntries(host, dev, want, m.Now())...)
 }
 
 // withMaster is the snapshot with the ifindex that the master has by now. A

@@ -84,7 +84,7 @@ func (m *Mover) mendSteps(dev, want Snapshot, up bool) todo {
 	if up {
 		t.add(dev.Flags.Up && !want.Flags.Up, "", func() error { return host.SetUp(index, false) }, "set down")
 		t = append(t, addressSteps(host, index, lost(want, dev.Addresses, m.Now()), want.Flags.Up && !dev.Flags.Up)...)
-		for _, e := range missing(want.Entries, dev.Entries) {
+		for _, e := range missing(want.entriesAt(m.Now()), dev.Entries) {
 			t.add(true, "", func() error { return host.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 		}
 	}

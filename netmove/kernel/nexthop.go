@@ -86,7 +86,10 @@ func appendNexthop(list []netmove.Entry, msg message, index int) []netmove.Entry
 	msg.fixed[nhmScope] = 0
 	flags := nl.NativeEndian().Uint32(msg.fixed[nhmFlags:]) & settableHopFlags
 	nl.NativeEndian().PutUint32(msg.fixed[nhmFlags:], flags)
-	msg.drop(unix.NHA_GROUP_TYPE, nhaOpFlags, nhaGroupStats, nhaHWStatsUsed)
+	msg.drop(nhaOpFlags, nhaGroupStats, nhaHWStatsUsed)
+	if typ := msg.attribute(unix.NHA_GROUP_TYPE); len(typ) == 2 && typ[0] == 0 && typ[1] == 0 {
+		msg.drop(unix.NHA_GROUP_TYPE) // the usual one
+	}
 	for i, a := range msg.attrs {
 		switch a.Attr.Type & nl.NLA_TYPE_MASK {
 		case unix.NHA_OIF:
@@ -130,6 +133,11 @@ func (ns *Namespace) putNexthop(index int, e netmove.Entry) error {
 		return err
 	}
 	exchangeIndex(msg.attribute(unix.NHA_OIF), 0, index)
+	for i, a := range msg.attrs {
+		if a.Attr.Type == unix.NHA_ENCAP { // asked for, and not told
+			msg.attrs[i].Attr.Type |= unix.NLA_F_NESTED
+		}
+	}
 	err = ns.request(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_EXCL, msg.bytes())
 	if !is(err, unix.EEXIST) || msg.attribute(unix.NHA_GROUP) == nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -71,6 +72,7 @@ func routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static
 	}
 	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
 	rt.Flags &= settableHopFlags
+	left := timeLeft(msg.attribute(unix.RTA_CACHEINFO))
 	msg.drop(unix.RTA_CACHEINFO)
 	if msg.attribute(rtaNHID) != nil {
 		// The kernel tells of the object what it says, and wants one or the other.
@@ -96,7 +98,21 @@ func routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static
 	}
 	copy(msg.fixed, rt.Serialize())
 	r.Dst = destination(rt, msg.attribute(unix.RTA_DST))
-	return netmove.Entry{Table: netmove.TableRoute, Text: routeText(rt, r, msg), Message: msg.bytes(), Route: r}, true, err
+	e := netmove.Entry{Table: netmove.TableRoute, Text: routeText(rt, r, msg), Message: msg.bytes(), Route: r}
+	if left > 0 {
+		e.Until = Linux{}.Now() + netmove.BootOffset(left)
+	}
+	return e, true, err
+}
+
+// timeLeft is how long a route is there still, 0 without a limit, by its struct
+// rta_cacheinfo, which counts in USER_HZ.
+func timeLeft(info []byte) time.Duration {
+	const expires, userHZ = 8, 100
+	if len(info) < expires+4 {
+		return 0
+	}
+	return max(time.Duration(int32(u32(info[expires:])))*time.Second/userHZ, 0)
 }
 
 // destination is the route's prefix.
@@ -220,6 +236,10 @@ func (ns *Namespace) putRoute(index int, e netmove.Entry) error {
 	msg, err := routeThrough(index, e.Message)
 	if err != nil {
 		return err
+	}
+	if e.Until != 0 {
+		left := time.Duration(e.Until - ns.kernel.Now())
+		msg.add(unix.RTA_EXPIRES, nl.Uint32Attr(uint32(max(left.Round(time.Second), time.Second)/time.Second)))
 	}
 	err = ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|placeFlag(e.Place), msg.bytes())
 	if !is(err, unix.EEXIST) || msg.fixed[0] != unix.AF_INET6 || msg.attribute(unix.RTA_MULTIPATH) == nil {

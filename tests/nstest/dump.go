@@ -56,6 +56,7 @@ func (ns *NS) Dump(t testing.TB, name string) string {
 	} {
 		text = regexp.MustCompile(volatile).ReplaceAllString(text, "")
 	}
+	text = regexp.MustCompile(`expires \d+sec`).ReplaceAllString(text, "expires")
 	text = strings.ReplaceAll(text, "<,", "<")
 	if !regexp.MustCompile(`<([A-Z_]+,)*UP[,>]`).MatchString(text) {
 		// Of a device that is down the kernel does not count again
