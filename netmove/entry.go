@@ -54,7 +54,7 @@ type Entry struct {
 	// Until is when a route ends that has a time limit (RTA_EXPIRES), 0 for none.
 	Until BootOffset `json:"until,omitzero"`
 
-	Route Route `json:"-"`               // for the decision whether it goes along
+	Route Route `json:"-"` // for the decision whether it goes along
 }
 
 // Place is where a route stands among those that are there when it is put back, and have
