@@ -91,16 +91,24 @@ func (ns *Namespace) putVXLAN(index int, e netmove.Entry) error {
 	if err != nil {
 		return err
 	}
-	if msg.attribute(unix.NDA_DST) == nil && msg.attribute(ndaNHID) == nil {
-		msg.add(unix.NDA_DST, netip.IPv4Unspecified().AsSlice()) // asked for, and not told
-	}
 	flags := unix.NLM_F_CREATE
 	if mac := msg.attribute(unix.NDA_LLADDR); mac[0]&1 != 0 || !slices.ContainsFunc(mac, func(b byte) bool { return b != 0 }) {
 		flags |= unix.NLM_F_APPEND
 	} else {
 		flags |= unix.NLM_F_EXCL
 	}
-	return ns.request(unix.RTM_NEWNEIGH, flags, msg.bytes())
+	if msg.attribute(unix.NDA_DST) != nil || msg.attribute(ndaNHID) != nil {
+		return ns.request(unix.RTM_NEWNEIGH, flags, msg.bytes())
+	}
+	// A remote that is no address is asked for, in the family of the vxlan, and not told.
+	for _, none := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		msg.drop(unix.NDA_DST)
+		msg.add(unix.NDA_DST, none.AsSlice())
+		if err = ns.request(unix.RTM_NEWNEIGH, flags, msg.bytes()); !is(err, unix.EAFNOSUPPORT) {
+			break
+		}
+	}
+	return err
 }
 
 // dropVXLAN removes an entry. The kernel takes no interface that is not there, such as one

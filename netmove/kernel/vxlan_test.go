@@ -42,6 +42,10 @@ func TestReturnVXLAN(t *testing.T) {
 			ip link add name x0 index 4711 type ifb
 			bridge fdb append 00:00:00:00:00:00 dev net1 dst 10.66.66.66 via x0
 			bridge fdb add 02:66:00:00:00:11 dev net1 dst 10.66.66.66 via x0`},
+		"a remote and a local address added": {"", `
+			ip link set net1 type vxlan id 5 remote 10.66.66.68
+			ip link set net1 type vxlan id 5 local 10.66.66.69
+			bridge fdb append 00:00:00:00:00:00 dev net1 dst 10.66.66.66`},
 		"the remote's entry taken away": {"remote 10.0.0.9", `
 			bridge fdb del 00:00:00:00:00:00 dev net1 dst 10.0.0.9`},
 		"the remote changed": {"remote 10.0.0.9", `
@@ -58,6 +62,28 @@ func TestReturnVXLAN(t *testing.T) {
 			n.returnsFrom(t, "vx0", tt.pod)
 		})
 	}
+}
+
+// So is that of a vxlan of IPv6, and of one that goes by nexthop objects.
+func TestReturnOtherVXLANs(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.Shell(t, `
+		set -e
+		ip link add vx0 type vxlan id 5 dstport 4789 local 2001:db8::5
+		bridge fdb append 00:00:00:00:00:00 dev vx0 dst 2001:db8::2
+		bridge fdb add 02:00:00:00:00:11 dev vx0 dst 2001:db8::3
+		bridge fdb add 02:00:00:00:00:12 dev vx0 dst ::
+		ip nexthop add id 1 via 2001:db8::7 fdb
+		ip nexthop add id 2 via 2001:db8::8 fdb
+		ip nexthop add id 3 group 1/2 fdb
+		bridge fdb add 02:00:00:00:00:13 dev vx0 nhid 3
+		bridge fdb add 02:00:00:00:00:14 dev vx0 nhid 3
+		ip link set vx0 up`)
+	n.returnsFrom(t, "vx0", `
+		bridge fdb append 00:00:00:00:00:00 dev net1 dst 2001:db8::66
+		for i in 11 12 13; do bridge fdb del 02:00:00:00:00:$i dev net1; done
+		bridge fdb add 02:66:00:00:00:11 dev net1 nhid 3`)
 }
 
 // A vxlan may take several VNIs.
