@@ -31,7 +31,14 @@ const (
 	LossQdisc  LossKind = "qdisc"  // queueing disciplines and filters, tc(8)
 	LossRoutes LossKind = "routes" // of other devices, that go or do not work while the device is away
 	LossUppers LossKind = "uppers" // devices built on it, of any namespace, that the kernel deletes or takes state from
+	LossRDMA   LossKind = "rdma"   // soft RDMA devices made on it: rxe, siw
+	LossCANGW  LossKind = "cangw"  // rules of cangw(1) that name it
+	LossDCB    LossKind = "dcb"    // entries for applications, dcb-app(8)
+	LossIPsec  LossKind = "ipsec"  // states and policies that it has taken over
+	LossNFT    LossKind = "nft"    // chains and flowtables that name it, nft(8)
 )
 
 // LossKinds are all of them.
-func LossKinds() []LossKind { return []LossKind{LossQdisc, LossRoutes, LossUppers} }
+func LossKinds() []LossKind {
+	return []LossKind{LossQdisc, LossRoutes, LossUppers, LossRDMA, LossCANGW, LossDCB, LossIPsec, LossNFT}
+}

@@ -94,6 +94,21 @@ type ethtool struct {
 	known   bool
 	id      int      // 0 on Linux without CONFIG_ETHTOOL_NETLINK
 	lacking sync.Map // what kinds of device do not have
+
+	features struct {
+		mu    sync.Mutex
+		names []string // by bit: the same for all devices
+	}
+}
+
+// featureNames returns the names of offload features, which are read once.
+func (e *ethtool) featureNames(read func() ([]string, error)) (names []string, err error) {
+	e.features.mu.Lock()
+	defer e.features.mu.Unlock()
+	if e.features.names == nil {
+		e.features.names, err = read()
+	}
+	return e.features.names, err
 }
 
 func (e *ethtool) family(ns *Namespace) (int, error) {

@@ -88,7 +88,7 @@ func (ns *Namespace) featureBits(index int) (b featureBits, err error) {
 	} else if family == 0 {
 		return b, errors.New("offload features: the kernel has no ethtool netlink (CONFIG_ETHTOOL_NETLINK)")
 	}
-	if b.names, err = ns.featureNames(index); err != nil {
+	if b.names, err = ns.ethtool.featureNames(func() ([]string, error) { return ns.featureNames(index) }); err != nil {
 		return b, err
 	}
 	msg, err := ns.ethtoolGet(unix.ETHTOOL_MSG_FEATURES_GET, index)

@@ -67,7 +67,7 @@ func (ns *Namespace) uppersElsewhere(index int) ([]upper, error) {
 // below.
 func (l *link) canBeProbed(dev netmove.Snapshot) bool {
 	others := func(u netmove.Snapshot) bool { return !slices.Contains([]string{"vlan", "vxlan"}, u.Identity.Kind) }
-	return l.ethernet && !l.Role.Loopback && l.Master.Index == 0 && !isMacvlan(l.Identity.Kind) &&
+	return l.hardware == unix.ARPHRD_ETHER && !l.Role.Loopback && l.Master.Index == 0 && !isMacvlan(l.Identity.Kind) &&
 		!slices.ContainsFunc(dev.Uppers, others)
 }
 

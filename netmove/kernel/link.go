@@ -22,7 +22,7 @@ const (
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Device
-	ethernet     bool        // ifi_type is ARPHRD_ETHER
+	hardware     uint16      // ifi_type, ARPHRD_*
 	promiscuity  int         // IFLA_PROMISCUITY
 	lower        int         // IFLA_LINK, 0 for none
 	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
@@ -100,7 +100,7 @@ func parseLink(msg []byte) (link, error) {
 	}
 	var l link
 	l.Flags, l.Parts = parseFlags(info.Flags), netmove.PartLink
-	l.Identity.Index, l.ethernet = int(info.Index), info.Type == unix.ARPHRD_ETHER
+	l.Identity.Index, l.hardware = int(info.Index), info.Type
 	l.Role.Loopback = info.Flags&unix.IFF_LOOPBACK != 0
 	for _, a := range attrs {
 		if err := l.set(a); err != nil {

@@ -33,12 +33,23 @@ func (ns *Namespace) loss(l *link, dev netmove.Snapshot, routes []string) ([]net
 func (ns *Namespace) lossOf(kind netmove.LossKind, l *link, dev netmove.Snapshot, routes []string) ([]string, error) {
 	switch kind {
 	case netmove.LossQdisc:
-		return ns.lostQdiscs(dev)
+		return ns.lostTC(dev)
 	case netmove.LossRoutes:
-		return routes, nil
+		mpls, err := ns.mplsRoutes(dev)
+		return append(routes, mpls...), err
 	case netmove.LossUppers:
 		foreign, err := ns.foreignUppers(l, dev)
 		return append(forgetful(dev, l.Role), foreign...), err
+	case netmove.LossRDMA:
+		return ns.softRDMA(dev)
+	case netmove.LossCANGW:
+		return ns.canRules(l)
+	case netmove.LossDCB:
+		return ns.dcbApps(dev)
+	case netmove.LossIPsec:
+		return ns.offloadedIPsec(dev)
+	case netmove.LossNFT:
+		return ns.nftHooks(dev)
 	}
 	return nil, fmt.Errorf("no loss of kind %q", kind)
 }

@@ -180,3 +180,13 @@ func (ns *Namespace) lostQdiscs(dev netmove.Snapshot) ([]string, error) {
 	}
 	return kinds, err
 }
+
+// lostTC tells of those, and of what sends frames to the device.
+func (ns *Namespace) lostTC(dev netmove.Snapshot) ([]string, error) {
+	list, err := ns.lostQdiscs(dev)
+	if err != nil {
+		return nil, err
+	}
+	redirects, err := ns.redirects(dev)
+	return append(list, redirects...), err
+}
