@@ -79,11 +79,11 @@ func (a Address) madeByKernel() bool {
 // relabel replaces the device's name in the label, which is the name itself or
 // the name, a colon and more (ip-address(8)). Other labels stay.
 func (a Address) relabel(from, to string) (Address, error) {
-	rest, ok := strings.CutPrefix(a.Label, from)
+	rest, ok := strings.CutPrefix(string(a.Label), from)
 	if !ok || (rest != "" && rest[0] != ':') {
 		return a, nil
 	}
-	a.Label = to + rest
+	a.Label = Text(to + rest)
 	if len(a.Label) > maxLabelLen {
 		return a, fmt.Errorf("address %s would have the label %q, longer than %d bytes: choose a shorter newName",
 			a.Local, a.Label, maxLabelLen)

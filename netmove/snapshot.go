@@ -229,7 +229,7 @@ type Address struct {
 	Peer netip.Addr `json:"peer,omitzero"`
 
 	Broadcast netip.Addr `json:"broadcast,omitzero"` // IFA_BROADCAST; zero: none
-	Label     string     `json:"label,omitempty"`    // IFA_LABEL, IPv4 only
+	Label     Text       `json:"label,omitempty"`    // IFA_LABEL, IPv4 only
 	Scope     Scope      `json:"scope,omitempty"`    // ifa_scope
 	Flags     uint32     `json:"flags"`              // IFA_FLAGS, IFA_F_*
 	Metric    uint32     `json:"metric,omitempty"`   // IFA_RT_PRIORITY of the prefix route; 0: the kernel's default

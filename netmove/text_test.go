@@ -2,7 +2,11 @@ package netmove_test
 
 import (
 	"encoding/json"
+	"net/netip"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -66,5 +70,55 @@ func TestTextUnreadable(t *testing.T) {
 		if err := json.Unmarshal([]byte(written), &text); err == nil {
 			t.Errorf("%s is read as %q", written, text)
 		}
+	}
+}
+
+// What a record keeps of a device is what the kernel had, byte for byte.
+func TestSnapshotKeepsBytes(t *testing.T) {
+	t.Parallel()
+	odd := permanent("192.0.2.1/24", func(a *netmove.Address) { a.Label = "eth\xfe:1" })
+	want := netmove.Snapshot{
+		Name: "eth\xff", Altnames: []string{"alt\xc3", "plain"}, Alias: "B\xfcro", MTU: 1500, Parts: netmove.AllParts,
+		Addresses: []netmove.Address{odd}, Uppers: []netmove.Snapshot{{Name: "up\xff", Alias: "ok"}},
+	}
+	written, err := json.Marshal(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got netmove.Snapshot
+	if err := json.Unmarshal(written, &got); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{})); diff != "" {
+		t.Errorf("after %s (-want +got):\n%s", written, diff)
+	}
+}
+
+// A record of an older version, whose text was strings, and which names no parts.
+func TestOlderSnapshot(t *testing.T) {
+	t.Parallel()
+	var got netmove.Snapshot
+	const written = `{"identity":{"inode":7,"index":3},"name":"eth1","altnames":["enp2s0"],"alias":"rack 3","mtu":1500,"txQueueLen":0,"flags":{"up":true,"multicast":false},"takenAt":"1s"}`
+	if err := json.Unmarshal([]byte(written), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Name != "eth1" || got.Alias != "rack 3" || len(got.Altnames) != 1 || got.Altnames[0] != "enp2s0" || got.MTU != 1500 || got.Parts != 0 {
+		t.Errorf("read %+v", got)
+	}
+}
+
+// Parts have names in a record, and one that is not known is refused.
+func TestParts(t *testing.T) {
+	t.Parallel()
+	text, err := netmove.AllParts.MarshalText()
+	if want := "link addresses entries options sysctls"; err != nil || string(text) != want {
+		t.Errorf("%s, %v; want %s", text, err, want)
+	}
+	var p netmove.Parts
+	if err := p.UnmarshalText(text); err != nil || p != netmove.AllParts {
+		t.Errorf("read %v, %v", p, err)
+	}
+	if err := p.UnmarshalText([]byte("link wheels")); err == nil {
+		t.Error("a part that is not known was taken")
 	}
 }

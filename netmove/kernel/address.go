@@ -102,7 +102,7 @@ func addressAttrs(a netmove.Address) []*nl.RtAttr {
 		attrs = append(attrs, nl.NewRtAttr(unix.IFA_BROADCAST, a.Broadcast.AsSlice()))
 	}
 	if a.Label != "" {
-		attrs = append(attrs, nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(a.Label)))
+		attrs = append(attrs, nl.NewRtAttr(unix.IFA_LABEL, nl.ZeroTerminated(string(a.Label))))
 	}
 	if a.Metric != 0 {
 		attrs = append(attrs, nl.NewRtAttr(unix.IFA_RT_PRIORITY, nl.Uint32Attr(a.Metric)))
@@ -128,7 +128,7 @@ func parseAddress(msg []byte) (netmove.Address, error) {
 	a := netmove.Address{
 		Scope:     netmove.Scope(head.Scope),
 		Flags:     uint32(head.Flags),
-		Label:     unix.ByteSliceToString(attrs[unix.IFA_LABEL].Value),
+		Label:     netmove.Text(unix.ByteSliceToString(attrs[unix.IFA_LABEL].Value)),
 		Metric:    u32(attrs[unix.IFA_RT_PRIORITY].Value),
 		Valid:     netmove.Forever,
 		Preferred: netmove.Forever,

@@ -3,7 +3,6 @@ package kernel
 import (
 	"encoding/binary"
 	"fmt"
-	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -13,8 +12,8 @@ import (
 // mplsRoutes tells of the MPLS routes through the device. The kernel takes the device out of
 // them when it leaves, and deletes none of them (mpls_ifdown).
 func (ns *Namespace) mplsRoutes(dev netmove.Snapshot) ([]string, error) {
-	if _, err := os.Stat("/proc/sys/net/mpls"); err != nil {
-		return nil, nil // Linux without MPLS, or with its module not loaded
+	if has, err := ns.has("mpls_router"); !has || err != nil {
+		return nil, err
 	}
 	msgs, err := ns.routeMessages(dev.Identity.Index, unix.AF_MPLS)
 	if answersNone(err) {

@@ -111,6 +111,7 @@ func TestStuck(t *testing.T) {
 	ns, to := w.open(t, host.Path()), w.open(t, other.Path())
 	one, two, three := deviceIndex(t, host, "eth1"), deviceIndex(t, host, "eth2"), deviceIndex(t, host, "eth3")
 	xdp, tcx, link := program(t, ns, two, netmove.XDPGeneric), program(t, ns, two, netmove.TCXEgress), program(t, ns, one, netmove.TCXIngress)
+	look := netmove.Snapshot{Identity: netmove.Identity{Index: one}}
 	for _, c := range []struct {
 		name, what string
 		do         func() error
@@ -118,7 +119,7 @@ func TestStuck(t *testing.T) {
 		{"set up", request, func() error { return ns.SetUp(one, true) }},
 		{"rename", request, func() error { return ns.Rename(three, "eth5") }},
 		{"altname", request, func() error { return ns.AddAltname(one, "other") }},
-		{"look", request, func() error { return ns.Fill(&netmove.Snapshot{Identity: netmove.Identity{Index: one}}, netmove.PartLink) }},
+		{"look", request, func() error { return ns.Fill(&look, netmove.PartLink) }},
 		{"features", request, func() error { _, err := ns.Features(one); return err }},
 		{"XDP", request, func() error { return ns.Detach(two, xdp) }},
 		{"TCX link", "detaching a BPF program", func() error { return ns.Detach(one, link) }},

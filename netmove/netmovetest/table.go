@@ -15,7 +15,7 @@ func (ns *Namespace) PutAddress(index int, a netmove.Address) error {
 			a.Flags |= netmove.FlagPermanent
 		}
 		if a.Label == "" && !a.IsIPv6() {
-			a.Label = d.Name
+			a.Label = netmove.Text(d.Name)
 		}
 		i := slices.IndexFunc(d.Addresses, func(b netmove.Address) bool { return a.Local == b.Local && a.Peer == b.Peer })
 		if i >= 0 {
