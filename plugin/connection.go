@@ -52,11 +52,16 @@ func (p *Plugin) connect(ctx context.Context, r Registration) error {
 	if err != nil {
 		return err
 	}
+	return c.serve(ctx)
+}
+
+// serve runs the stub until the connection is lost, and says why it is.
+func (c *connection) serve(ctx context.Context) (err error) {
 	defer c.socket.lose()
 	serving, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	defer context.AfterFunc(ctx, func() {
-		p.answerLast()
+		c.answerLast()
 		cancel()
 	})()
 	ended := make(chan error, 1)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"log/slog"
 	"net"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -128,96 +127,5 @@ func TestLaunchedEndsWithTheConnection(t *testing.T) {
 	t.Setenv(api.PluginSocketEnvVar, "not a number")
 	if err := n.Serve(t.Context(), Registration{}); err == nil || !strings.Contains(err.Error(), api.PluginSocketEnvVar+": ") {
 		t.Errorf("error is %v", err)
-	}
-}
-
-// A runtime is seen by its socket, and a connection that is none is refused.
-func TestSeePeer(t *testing.T) {
-	n := newNode(t, allowAll)
-	near, far := net.Pipe()
-	defer near.Close()
-	defer far.Close()
-	if err := n.seePeer(near); err == nil || !strings.Contains(err.Error(), "not a Unix socket") {
-		t.Errorf("error is %v", err)
-	}
-	socket := filepath.Join(t.TempDir(), "a.sock")
-	l, err := net.Listen("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	conn, err := net.Dial("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := n.seePeer(conn); err != nil {
-		t.Error(err)
-	}
-	conn.Close()
-	if err := n.seePeer(conn); !errors.Is(err, net.ErrClosed) && !errors.Is(err, os.ErrClosed) {
-		t.Errorf("a closed connection: %v", err)
-	}
-}
-
-// The end of a connection has a reason, also where the library tells none.
-func TestLost(t *testing.T) {
-	if err := lost(nil); err == nil || err.Error() != "connection closed" {
-		t.Errorf("error is %v", err)
-	}
-	if want := errors.New("why"); !errors.Is(lost(want), want) {
-		t.Error("the reason is lost")
-	}
-}
-
-// A connection counts as registered while it stands, and after the runtime has kept it.
-func TestAccepted(t *testing.T) {
-	near, far := net.Pipe()
-	defer far.Close()
-	c := &connection{socket: newSocket(near)}
-	if (*connection)(nil).accepted() || c.accepted() {
-		t.Error("accepted before the runtime has kept it")
-	}
-	c.synced.Store(true)
-	if !c.accepted() {
-		t.Error("not accepted")
-	}
-	far.Close()
-	if _, err := c.socket.Read(make([]byte, 1)); err == nil {
-		t.Error("read from a connection that is closed")
-	}
-	if c.accepted() {
-		t.Error("accepted, and the connection is lost")
-	}
-	c.socket.lose()
-}
-
-// Sandboxes of a list that may ask for devices are told apart, with those that have a container.
-func TestListed(t *testing.T) {
-	n := newNode(t, allowAll)
-	a, b, other := n.pod("a", "- name: eth1"), n.pod("b", "- name: eth1"), n.pod("c", "")
-	other.Annotations = nil
-	has, asking := listed([]*api.PodSandbox{a, b, other}, []*api.Container{{PodSandboxId: b.Id}, {PodSandboxId: other.Id}})
-	if len(has) != 3 || !has[a.Id] || !has[b.Id] || !has[other.Id] {
-		t.Errorf("has %v", has)
-	}
-	if len(asking) != 2 || asking[0].Populated || !asking[1].Populated || asking[1].ID != b.Id || asking[1].NetnsPath != "pod-b" {
-		t.Errorf("asking %+v", asking)
-	}
-}
-
-// A runtime that would go on without the plugin has to drop it.
-func TestFailurePolicy(t *testing.T) {
-	for text, want := range map[string][2]bool{
-		"": {true, false},
-		"failurePolicy: {failRequest: true, keepConnected: true}\n":  {true, true},
-		"failurePolicy: {failRequest: false, keepConnected: true}\n": {false, false},
-		"failurePolicy: {failRequest: true}\n":                       {true, false},
-	} {
-		n := newNode(t, allowAll+text)
-		c := &connection{Plugin: n.Plugin, policy: &api.FailurePolicy{}}
-		c.setPolicy()
-		if got := [2]bool{c.policy.FailRequest, c.policy.KeepConnected}; got != want {
-			t.Errorf("%q: %v, want %v", text, got, want)
-		}
 	}
 }

@@ -97,17 +97,19 @@ func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
 // StopPodSandbox returns the pod's devices. It never fails: the runtime cannot do anything
 // about an error, and would skip the hooks of other plugins. The sweep tries again.
 func (p *Plugin) StopPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
-	return p.podEnds(ctx, pod, hookStop)
+	p.podEnds(ctx, pod, hookStop)
+	return nil
 }
 
 // RemovePodSandbox does the same, for runtimes that skip StopPodSandbox.
 func (p *Plugin) RemovePodSandbox(ctx context.Context, pod *api.PodSandbox) error {
-	return p.podEnds(ctx, pod, hookRemove)
+	p.podEnds(ctx, pod, hookRemove)
+	return nil
 }
 
-func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) error {
+func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) {
 	if !config.Asks(pod.GetAnnotations()) {
-		return nil
+		return
 	}
 	defer p.metrics.answered(h)()
 	s := sandboxOf(pod)
@@ -118,7 +120,6 @@ func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) error
 	if err != nil {
 		s.Log(p.log).Warn("the return of the pod's devices takes longer than the runtime waits, and goes on", "err", err)
 	}
-	return nil
 }
 
 // oneLine joins the lines of an error, since the pod's events lose line breaks.

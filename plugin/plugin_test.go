@@ -60,7 +60,7 @@ func (n *node) pod(name, devices string) *api.PodSandbox {
 	return &api.PodSandbox{
 		Id: "sandbox-" + name, Name: name, Namespace: "default", Uid: "uid-" + name,
 		Annotations: map[string]string{config.Annotation: devices},
-		Linux:       &api.LinuxPodSandbox{Namespaces: []*api.LinuxNamespace{{Type: "network", Path: path}}},
+		Linux:       &api.LinuxPodSandbox{Namespaces: []*api.LinuxNamespace{{Type: "ipc", Path: "other"}, {Type: "network", Path: path}}},
 	}
 }
 
@@ -89,6 +89,19 @@ func (n *node) create(t *testing.T, pod *api.PodSandbox) error {
 		t.Errorf("the container is adjusted: %v, %v", adjust, updates)
 	}
 	return err
+}
+
+// leave ends the processes of the pod.
+func (n *node) leave(t *testing.T, pod *api.PodSandbox) {
+	t.Helper()
+	ns, err := n.OpenNamespace(netnsPath(pod))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ns.(*netmovetest.Namespace).Leave()
+	if err := ns.Close(); err != nil {
+		t.Error(err)
+	}
 }
 
 // metric is the value of a metric, as text.

@@ -22,7 +22,6 @@ import (
 	"github.com/containerd/nri/pkg/adaptation"
 	"github.com/containerd/nri/pkg/api"
 	"github.com/containerd/nri/pkg/net/multiplex"
-	"github.com/containerd/nri/pkg/stub"
 	"github.com/containerd/ttrpc"
 
 	"github.com/nri-netdev/nri-netdev/config"
@@ -476,9 +475,3 @@ func TestConfigFromTheRuntime(t *testing.T) {
 		t.Error("the runtime's config does not count")
 	}
 }
-
-// fakeStub is a stub that was told a time-out.
-type fakeStub struct{ stub.Stub }
-
-func (fakeStub) RequestTimeout() time.Duration { return time.Second }
-func (fakeStub) RuntimeNRIVersion() string     { return "v0.12.5" }

@@ -76,6 +76,9 @@ func (e *ends) pauseGone(p place) bool {
 	return err == nil && !in
 }
 
+// signs reports whether the end of the sandbox is seen from its place, which may be false.
+func (e *ends) signs(p place) bool { return e.fileGone(p) || e.pauseGone(p) }
+
 // empty reports whether it is proven that no process is left in the sandbox. Of a namespace
 // that was never seen, nothing is proven.
 func (e *ends) empty(p place) bool {
@@ -85,22 +88,21 @@ func (e *ends) empty(p place) bool {
 	occupied, err := e.kernel.Occupied(p.inode)
 	if err != nil {
 		e.log.Debug("cannot tell whether a process is left in the pod", "sandbox", p.sandbox, "err", err)
+		return false
 	}
-	return err == nil && !occupied
+	return !occupied
 }
 
 // ended reports whether the sandbox has ended. It says so at the second call at the
 // earliest.
 func (t *Table) ended(p place) bool {
-	absent := t.memories.absent(p.sandbox)
-	return t.proven(p, (absent || t.ends.fileGone(p) || t.ends.pauseGone(p)) && t.ends.empty(p))
+	return t.proven(p, (t.memories.absent(p.sandbox) || t.ends.signs(p)) && t.ends.empty(p))
 }
 
 // endedWithoutRecord is ended for a sandbox that holds nothing. That the runtime does not
 // list it is enough then: nothing is lost by it.
 func (t *Table) endedWithoutRecord(p place) bool {
-	signs := p.inode != 0 && (t.ends.fileGone(p) || t.ends.pauseGone(p))
-	return t.proven(p, t.memories.absent(p.sandbox) || signs && t.ends.empty(p))
+	return t.proven(p, t.memories.absent(p.sandbox) || t.ends.signs(p) && t.ends.empty(p))
 }
 
 // proven counts the proofs of an end that follow on one another.
