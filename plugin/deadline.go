@@ -68,17 +68,14 @@ func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) 
 	done := make(chan error, 1)
 	p.working.Go(func() {
 		defer cancel()
-		done <- work(ctx, c)
+		err := work(ctx, c)
+		c.make() // an answer, whatever it is, counts if it is the first
+		done <- err
 	})
 	select {
 	case err := <-done:
 		return err
 	case <-ctx.Done():
-	}
-	select {
-	case err := <-done: // done in the same instant, and ended the context
-		return err
-	default:
 	}
 	if c.make() {
 		return errOutOfTime

@@ -5,10 +5,12 @@ import (
 	"errors"
 	"log/slog"
 	"net"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/containerd/nri/pkg/api"
@@ -121,11 +123,48 @@ func TestNoRuntimeIsToldOnce(t *testing.T) {
 	log.Told(t, 0, "WARN work in progress is left to the next start")
 }
 
-// A process that the runtime has launched ends with its connection, and says why.
+// A runtime that stays away is tried for ever more seldom, and at last about once a second. The
+// clock is the test's.
+func TestRetries(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, allowAll)
+		socket := filepath.Join(t.TempDir(), "nri.sock")
+		var tries []time.Time
+		n.recordLog().Hook = func(string) { // at each try, since its reason is another one
+			tries = append(tries, time.Now())
+			if os.Remove(socket) != nil {
+				_ = os.WriteFile(socket, nil, 0o600)
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := n.Serve(ctx, Registration{Socket: socket}); err != nil {
+			t.Error(err)
+		}
+		if len(tries) < 60 {
+			t.Errorf("%d tries in a minute", len(tries))
+		}
+		longest := firstRetry
+		for i, try := range tries[1:] {
+			if pause := try.Sub(tries[i]); pause < longest/2 || pause >= longest {
+				t.Errorf("pause %d is %v, want one between %v and %v", i+1, pause, longest/2, longest)
+			}
+			longest = min(2*longest, lastRetry)
+		}
+	})
+}
+
+// A process that the runtime has launched ends with its connection, and says why, unless it is
+// told to end.
 func TestLaunchedEndsWithTheConnection(t *testing.T) {
 	n := newNode(t, allowAll)
 	t.Setenv(api.PluginSocketEnvVar, "not a number")
 	if err := n.Serve(t.Context(), Registration{}); err == nil || !strings.Contains(err.Error(), api.PluginSocketEnvVar+": ") {
 		t.Errorf("error is %v", err)
+	}
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Serve(told, Registration{}); err != nil {
+		t.Errorf("told to end: %v", err)
 	}
 }

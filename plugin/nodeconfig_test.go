@@ -38,4 +38,9 @@ func TestAllowNothing(t *testing.T) {
 	if n.ConfigProblem() != nil || n.metric(t, "nri_netdev_config_valid") != "0" {
 		t.Error("a refused change does not keep the config, or is not told")
 	}
+	n.handedOver.Store(true)
+	n.AllowNothing(errors.New("config.yaml: not YAML"))
+	if n.ConfigProblem() != nil || n.metric(t, "nri_netdev_config_valid") != "1" {
+		t.Error("the file counts beside what the runtime has handed over")
+	}
 }

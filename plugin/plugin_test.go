@@ -164,6 +164,9 @@ func TestPodIsCounted(t *testing.T) {
 	if err := n.StopPodSandbox(t.Context(), pod); err != nil {
 		t.Error(err)
 	}
+	if got := n.metric(t, `nri_netdev_return_duration_seconds_count`); got != "1" {
+		t.Errorf("%q tries to return are counted", got)
+	}
 	if got := n.metric(t, `nri_netdev_returns_total{result="returned"}`); got != "1" {
 		t.Errorf("%q returns are counted", got)
 	}
