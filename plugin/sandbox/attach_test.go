@@ -156,6 +156,19 @@ type late struct{}
 func (late) Late() error    { return errNobodyWaits }
 func (late) Succeed() error { panic("nobody waits") }
 
+// Who waits until a context ends is told of nothing after that.
+func TestUntilDone(t *testing.T) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	answer := untilDone{ctx}
+	if err := errors.Join(answer.Late(), answer.Succeed()); err != nil {
+		t.Error(err)
+	}
+	cancel(errNobodyWaits)
+	if late, err := answer.Late(), answer.Succeed(); !errors.Is(late, errNobodyWaits) || !errors.Is(err, errNobodyWaits) {
+		t.Errorf("late: %v, success: %v", late, err)
+	}
+}
+
 // The record of an attach that nobody waits for any more is never written as attached.
 func TestLateBeforeTheCommit(t *testing.T) {
 	n := newNode(t, allowAll)
@@ -367,11 +380,11 @@ func TestDecideFails(t *testing.T) {
 			n := newNode(t, pools)
 			n.moreDevices()
 			n.Fail(step, netmovetest.Before)
-			_, err := Decide(n.mover, n.journal, n.Config(), config.Pod{Namespace: "default"}, []netmove.Request{r})
+			d, err := Decide(n.mover, n.journal, n.Config(), config.Pod{Namespace: "default"}, []netmove.Request{r})
 			if n.Calls() < step {
 				break
 			}
-			if err != nil && !errors.Is(err, netmovetest.ErrInjected) {
+			if err != nil && !errors.Is(err, netmovetest.ErrInjected) || err == nil && d.Plan[0].Before.Name == "" {
 				t.Errorf("%v, step %d: %v", r, step, err)
 			}
 		}

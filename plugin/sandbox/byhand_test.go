@@ -279,6 +279,26 @@ func TestManualReturnThatIsNotDone(t *testing.T) {
 	}
 }
 
+// An operator returns a device that has vanished from a pod that runs: the record forgets it,
+// the pod lacks it.
+func TestReturnOfTheLostFromARunningPod(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.namespaceOf(t, pod).Remove("net1")
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 {
+		t.Errorf("returned %+v, %v", r, err)
+	}
+	if r := n.recordOf(t, pod); r.State != journal.Attached || len(r.Lost) > 0 {
+		t.Errorf("record: %+v", r)
+	}
+	if err := n.create(t, pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), `device "eth1": `) || !strings.Contains(err.Error(), netmove.ErrLost.Error()) {
+		t.Errorf("the next container: %v", err)
+	}
+}
+
 // After a return by hand, the next container of the pod is told so, and the pod is reported.
 func TestContainerAfterAReturnByHand(t *testing.T) {
 	n := newNode(t, allowAll)

@@ -101,6 +101,27 @@ func TestMatchTwoDevices(t *testing.T) {
 	}
 }
 
+// A pool of which other pods have all devices: who has one is told to who might have it.
+func TestPoolOfOthers(t *testing.T) {
+	n := newNode(t, pools)
+	n.moreDevices()
+	telco := n.pod("a", "- name: other1")
+	telco.Pod.Namespace = "telco"
+	if err := n.run(t.Context(), telco); err != nil {
+		t.Fatal(err)
+	}
+	second := n.pod("b", "- pool: others")
+	second.Pod.Namespace = "telco"
+	for pod, want := range map[*testPod]string{
+		second:                       `pool "others" has no free device: device "other1" is in use by pod telco/a`,
+		n.pod("c", "- pool: others"): `pool "others" has no free device: device "other1" is not allowed in namespace "default"`,
+	} {
+		if err := n.run(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("error\n%v\nwant\n%s", err, want)
+		}
+	}
+}
+
 // However many pods ask a pool at once, no device is given twice, and every device is
 // given before a pod is refused. A plugin that starts anew knows what is given.
 func TestPoolRace(t *testing.T) {

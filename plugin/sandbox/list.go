@@ -72,7 +72,7 @@ func (t *Table) unread(id string) (annotations map[string]string) {
 	r, recorded := t.journal.Get(id)
 	t.memories.look(id, func(one *memory) {
 		switch {
-		case recorded && r.State == journal.Attached, !recorded && !one.populated, one.ended:
+		case recorded && r.State == journal.Attached, !recorded && !one.populated:
 			one.unread = nil
 		case !recorded:
 			annotations = one.unread

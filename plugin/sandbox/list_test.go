@@ -228,8 +228,8 @@ func TestNothingGrows(t *testing.T) {
 	n.asBefore(t, before)
 }
 
-// A pod ends whose annotation the sweep has not read yet: it is not missed when its record is
-// gone.
+// A pod ends whose annotation the sweep has not read yet, and is in a list that lags: it is not
+// missed when its record is gone.
 func TestEndIsNotMissed(t *testing.T) {
 	n := newNode(t, allowAll)
 	pod := n.pod("a", "- {name: eth1, newName: net1}")
@@ -242,6 +242,8 @@ func TestEndIsNotMissed(t *testing.T) {
 		if strings.HasPrefix(line, "INFO devices returned") {
 			looked = true
 			n.reconcile()
+			n.list([]*testPod{pod}, pod)
+			n.reconcile()
 		}
 	}
 	n.End(pod.ID)
@@ -251,6 +253,29 @@ func TestEndIsNotMissed(t *testing.T) {
 		t.Error("the return was not logged")
 	}
 	n.told(t, 0, "ERROR missed")
+}
+
+// The devices of a pod come home after its end, and processes are left in its namespace: it is
+// forgotten with its record.
+func TestForgottenWithTheRecord(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	if err := n.create(t, pod); err != nil {
+		t.Fatal(err)
+	}
+	taken := n.host.AddDevice(other("eth1"))
+	n.End(pod.ID)
+	n.sweep()
+	if left := n.memories.keys(); len(left) != 1 {
+		t.Errorf("remembered beside the record: %q", left)
+	}
+	if err := n.host.Delete(taken.Identity.Index); err != nil {
+		t.Fatal(err)
+	}
+	n.Sleep(sweepEvery)
+	n.sweep()
+	if left := n.memories.keys(); len(left) > 0 || len(n.records(t)) > 0 {
+		t.Errorf("remembered: %q, records: %q", left, n.records(t))
+	}
 }
 
 // The file of a pod's namespace is never seen, as where the folder is not mounted into the

@@ -132,11 +132,8 @@ func (t *Table) placeOfMemory(sandbox string) (p place, ok bool) {
 	if !ok || p.inode != 0 {
 		return p, ok
 	}
-	inode, err := t.kernel.InodeAt(p.path)
-	if err == nil {
-		p.inode = inode
-		t.memories.look(sandbox, func(one *memory) { one.inode = inode })
-	}
+	p.inode, _ = t.kernel.InodeAt(p.path) // 0 where it cannot be seen
+	t.memories.look(sandbox, func(one *memory) { one.inode = p.inode })
 	return p, true
 }
 

@@ -39,13 +39,13 @@ func (t *Table) Move(ctx context.Context, m Move, path string) (moved string, er
 		return "", errors.Join(t.notOnHost(m.Device, err), netns.Close())
 	}
 	defer t.locks.lock(journal.ManualID(dev.Identity))()
-	begin := func() (*journal.Record, error) { return t.beginMove(m, netns) }
+	var record *journal.Record
+	begin := func() (_ *journal.Record, err error) {
+		record, err = t.beginMove(m, netns)
+		return record, err
+	}
 	if err := t.transact(ctx, netns, begin, untilDone{ctx}); err != nil {
 		return "", err
-	}
-	record, ok := t.journal.Get(journal.ManualID(dev.Identity))
-	if !ok {
-		return "", fmt.Errorf("device %q was returned at once", m.Device)
 	}
 	return summary(record.Devices), nil
 }

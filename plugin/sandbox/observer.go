@@ -32,11 +32,20 @@ const (
 	HostSide Side = "host"
 )
 
-// nobody is the Observer that counts nothing.
-type nobody struct{}
+// Nobody is the Observer of who counts nothing.
+type Nobody struct{}
 
-func (nobody) Attached(time.Duration)   {}
-func (nobody) Returned(Outcome)         {}
-func (nobody) ReturnTook(time.Duration) {}
-func (nobody) Differs(Side, string)     {}
-func (nobody) Recovers()                {}
+// Attached counts nothing.
+func (Nobody) Attached(time.Duration) {}
+
+// Returned counts nothing.
+func (Nobody) Returned(Outcome) {}
+
+// ReturnTook counts nothing.
+func (Nobody) ReturnTook(time.Duration) {}
+
+// Differs counts nothing.
+func (Nobody) Differs(Side, string) {}
+
+// Recovers counts nothing.
+func (Nobody) Recovers() {}

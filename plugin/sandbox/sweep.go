@@ -54,6 +54,11 @@ func (t *Table) Sweep(ctx context.Context) {
 	t.Recover()
 	w := newWatch(t.kernel, t.log)
 	defer w.close()
+	t.sweepOn(ctx, w)
+}
+
+// sweepOn looks again and again: when the watch tells of something, and once in sweepEvery.
+func (t *Table) sweepOn(ctx context.Context, w *watch) {
 	tick := time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	for t.await(ctx, w, tick.C) {

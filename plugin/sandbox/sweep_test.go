@@ -1,12 +1,13 @@
 package sandbox
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
+	"testing/synctest"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
@@ -269,22 +270,21 @@ func TestSweepLooksAgainSoon(t *testing.T) {
 	}
 }
 
-// A look that has seen something makes the next one come soon.
+// A look that has seen something makes the next one come soon. The clock is the test's.
 func TestSweepFollowsUp(t *testing.T) {
-	n, _, pod, ns := holding(t)
-	n.forgetPause(t)
-	began := time.Now()
-	ns.Leave()
-	n.RemoveNamespace("pod-a")
-	done := make(chan struct{})
-	ctx, cancel := withMinute(t)
-	go func() {
-		n.Sweep(ctx)
-		close(done)
-	}()
-	n.list(nil) // wakes it
-	plugintest.Eventually(t, "return", func() bool { _, ok := n.journal.Get(pod.ID); return !ok })
-	t.Logf("returned after %v", time.Since(began))
-	cancel()
-	<-done
+	synctest.Test(t, func(t *testing.T) {
+		n, _, pod, ns := holding(t)
+		n.forgetPause(t)
+		ns.Leave()
+		n.RemoveNamespace("pod-a")
+		n.list(nil) // wakes it
+		w, _ := withoutFiles(t, n)
+		defer w.close()
+		ctx, cancel := context.WithTimeout(t.Context(), lookAgain+lookAgain/2)
+		defer cancel()
+		n.sweepOn(ctx, w)
+		if _, ok := n.journal.Get(pod.ID); ok {
+			t.Error("not returned at the second look")
+		}
+	})
 }

@@ -32,12 +32,8 @@ type Table struct {
 }
 
 // New makes a table that moves devices with mover, keeps its records in j and its pins
-// below the state folder, and begins with the node config c. A nil observer counts
-// nothing.
+// below the state folder, and begins with the node config c.
 func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
-	if observer == nil {
-		observer = nobody{}
-	}
 	t := &Table{
 		kernel: kernel, mover: mover, journal: j, log: log, observer: observer, left: j.All(),
 		wake: make(chan struct{}, 1),

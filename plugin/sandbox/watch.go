@@ -123,8 +123,6 @@ func (w *watch) now() {
 func (w *watch) close() {
 	w.follow(nil)
 	if w.files != nil {
-		if err := w.files.Close(); err != nil {
-			w.log.Error("close inotify", "err", err)
-		}
+		_ = w.files.Close() // nobody waits for its events any more
 	}
 }

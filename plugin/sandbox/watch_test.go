@@ -2,9 +2,12 @@ package sandbox
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -174,14 +177,29 @@ func TestFoldersAreWatchedOnce(t *testing.T) {
 	}
 }
 
+// withoutFiles is a watch where no descriptor is left for inotify.
+func withoutFiles(t *testing.T, n *node) (*watch, *plugintest.Log) {
+	t.Helper()
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	none := before
+	none.Cur = 0
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	w, log := noisy(n)
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	return w, log
+}
+
 // Without inotify pods are watched by their pause processes.
 func TestWithoutInotify(t *testing.T) {
 	n, _, _, ns := holding(t)
-	w, log := noisy(n)
-	if err := w.files.Close(); err != nil {
-		t.Fatal(err)
-	}
-	w.files = nil
+	w, log := withoutFiles(t, n)
 	w.follow(n.journal.All())
 	if w.events() != nil || w.overflows() != nil {
 		t.Error("there are events")
@@ -189,7 +207,7 @@ func TestWithoutInotify(t *testing.T) {
 	ns.Leave()
 	<-w.died
 	w.close()
-	if got := log.Of(""); len(got) > 0 {
+	if got := log.Of(""); len(got) != 1 || !strings.HasPrefix(got[0], "WARN ends of pods that no hook tells are found a second later") {
 		t.Errorf("logged %q", got)
 	}
 }
@@ -230,10 +248,20 @@ func TestAwait(t *testing.T) {
 			t.Errorf("%s: the end", what)
 		}
 	}
-	cancel()
+	told := make(chan struct{})
+	go func() {
+		select {
+		case w.files.Events <- fsnotify.Event{Name: other, Op: fsnotify.Remove}:
+		case <-ctx.Done():
+		}
+		cancel()
+		close(told)
+	}()
 	if n.await(ctx, w, tick) {
-		t.Error("not the end")
+		t.Error("another file matters, or it is not the end")
 	}
+	cancel()
+	<-told
 }
 
 // Many reasons to look are one.
@@ -249,5 +277,8 @@ func TestManyDeathsAreOneLook(t *testing.T) {
 	w.close()
 	if got := log.Of(""); len(got) > 0 {
 		t.Errorf("logged %q", got)
+	}
+	if err := w.files.Add(t.TempDir()); !errors.Is(err, fsnotify.ErrClosed) {
+		t.Errorf("a watch that is closed: %v", err)
 	}
 }
