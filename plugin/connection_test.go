@@ -119,9 +119,9 @@ func TestServe(t *testing.T) {
 				near, runtime := net.Pipe()
 				defer runtime.Close()
 				c := &connection{Plugin: &Plugin{}, socket: newSocket(near), configured: make(chan struct{})}
-				var served context.Context
+				var served func() error
 				fake := fakeStub{run: func(serving context.Context) error {
-					served = serving
+					served = serving.Err
 					return tc.run(serving, c, runtime)
 				}}
 				c.stub = unblockable{fake, make(chan error, 1)}
@@ -141,7 +141,7 @@ func TestServe(t *testing.T) {
 				if took := time.Since(began); took != tc.after {
 					t.Errorf("ended after %v, want %v", took, tc.after)
 				}
-				if c.socket.stands() || served.Err() == nil {
+				if c.socket.stands() || served() == nil {
 					t.Error("the connection stands, or the stub is not told to end")
 				}
 			})

@@ -106,9 +106,9 @@ func (t *Table) endEarlier(s Sandbox) {
 		// An error has been logged, and the new sandbox is refused then.
 		switch {
 		case r.State == journal.Returning:
-			_ = t.returnAll(r.Sandbox, unfinished)
+			t.returnAll(r.Sandbox, unfinished)
 		case r.State == journal.Attached && t.ends.empty(placeOf(r)):
-			_ = t.returnAll(r.Sandbox, podAgain)
+			t.returnAll(r.Sandbox, podAgain)
 		}
 	}
 }

@@ -31,7 +31,7 @@ func TestAttachOfAPodWithContainers(t *testing.T) {
 	pod := n.pod("a", "- name: eth1")
 	before := n.World.String()
 	n.list([]*testPod{pod}, pod)
-	if err := n.run(t.Context(), pod); !errors.Is(err, ErrMissed) {
+	if err := n.run(t.Context(), pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), startedWithout) {
 		t.Errorf("error is %v", err)
 	}
 	n.asBefore(t, before)
@@ -292,6 +292,11 @@ func TestMoveIsRefused(t *testing.T) {
 			t.Errorf("%+v: error is %v, want %s", tc.move, err, tc.want)
 		}
 	}
+	n.breakJournal()
+	if _, err := n.Move(t.Context(), Move{Device: "eth1"}, "lab"); err == nil || !strings.Contains(err.Error(), "journal: ") {
+		t.Errorf("error is %v", err)
+	}
+	n.mendJournal()
 	if got := n.journal.Homecomings(); got != written {
 		t.Errorf("%d moves were begun", got-written)
 	}

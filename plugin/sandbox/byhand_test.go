@@ -55,8 +55,12 @@ func TestQuarantine(t *testing.T) {
 		}
 	}
 	check("now")
+	written := n.journal.Homecomings()
 	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) > 0 || len(r.Problems) != 1 {
 		t.Errorf("returned in vain: %+v, %v", r, err)
+	}
+	if now := n.journal.Homecomings(); now != written {
+		t.Errorf("a return that changed nothing wrote %d records", now-written)
 	}
 	check("still")
 	n.EndProcess()
@@ -111,9 +115,17 @@ func TestMoveByHand(t *testing.T) {
 	if _, err := n.Move(t.Context(), Move{Device: "eth3", Force: true}, "lab"); err != nil {
 		t.Error(err)
 	}
-	r, err := n.ReturnByHand(Selection{All: true})
+	n.sweep()
+	if got := n.Status().Attachments; len(got) != 2 || got[0].Pod != "" {
+		t.Errorf("status: %+v", got)
+	}
+	r, err := n.ReturnByHand(Selection{Devices: []string{"eth1", "eth3", "eth1"}})
 	if err != nil || len(r.Devices) != 2 || len(r.Problems) > 0 {
 		t.Errorf("returned %+v, %v", r, err)
+	}
+	n.sweep()
+	if left := n.memories.keys(); len(left) > 0 {
+		t.Errorf("remembered: %q", left)
 	}
 	n.RemoveNamespace("lab")
 	n.asBefore(t, before)
@@ -158,11 +170,9 @@ func TestReturnOfTheLost(t *testing.T) {
 	if err := n.stop(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	for range enoughTries {
-		n.sweep()
-	}
-	if state, _ := n.stateOf(t, "eth1"); state != StateLost {
-		t.Errorf("eth1 is %q", state)
+	n.sweeps(enoughTries - 1)
+	if state, problem := n.stateOf(t, "eth1"); state != StateLost || problem == "" {
+		t.Errorf("eth1 is %q: %s", state, problem)
 	}
 	if r, err := n.ReturnByHand(Selection{All: true}); err != nil || len(r.Problems) != 1 || !strings.Contains(r.Problems[0], netmove.ErrLost.Error()) {
 		t.Errorf("returned %+v, %v", r, err)
@@ -201,7 +211,7 @@ func TestMisnamedIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	a := n.Status().Attachments
-	if len(a) != 1 || a[0].State != StateMisnamed || !strings.HasPrefix(a[0].HomeName, "nd") {
+	if len(a) != 1 || a[0].State != StateMisnamed || !strings.HasPrefix(a[0].HomeName, "nd") || a[0].Pod != "default/a" {
 		t.Errorf("status: %+v", a)
 	}
 	if r, _ := n.journal.Get(pod.ID); r.State != journal.Returning {
@@ -276,26 +286,6 @@ func TestManualReturnThatIsNotDone(t *testing.T) {
 	n.sweep()
 	if state, _ := n.stateOf(t, "eth1"); state != "" {
 		t.Errorf("eth1 is %s after another try", state)
-	}
-}
-
-// An operator returns a device that has vanished from a pod that runs: the record forgets it,
-// the pod lacks it.
-func TestReturnOfTheLostFromARunningPod(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}\n- name: eth2\n")
-	if err := n.run(t.Context(), pod); err != nil {
-		t.Fatal(err)
-	}
-	n.namespaceOf(t, pod).Remove("net1")
-	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 {
-		t.Errorf("returned %+v, %v", r, err)
-	}
-	if r := n.recordOf(t, pod); r.State != journal.Attached || len(r.Lost) > 0 {
-		t.Errorf("record: %+v", r)
-	}
-	if err := n.create(t, pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), `device "eth1": `) || !strings.Contains(err.Error(), netmove.ErrLost.Error()) {
-		t.Errorf("the next container: %v", err)
 	}
 }
 

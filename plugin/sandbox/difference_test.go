@@ -51,6 +51,28 @@ func TestSettingsCannotBePutBack(t *testing.T) {
 	}
 }
 
+// Altered devices are listed by their names, and no more once they are gone.
+func TestAlteredDevicesThatAreGone(t *testing.T) {
+	n := newNode(t, allowAll)
+	n.host.Remove("eth1")
+	n.host.Add(netmove.Snapshot{Name: "eth1", MTU: 1500, Sysctls: map[string]string{"ipv4/conf/arp_ignore": "2"}}) // younger than eth2
+	pod := n.pod("a", "- name: eth1\n- name: eth2\n")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.Stubborn(true)
+	n.End(pod.ID)
+	n.sweeps(enoughTries)
+	if got := n.Altered(); len(got) != 2 || got[0].Device != "eth1" || got[1].Device != "eth2" {
+		t.Errorf("altered: %+v", got)
+	}
+	n.host.Remove("eth1")
+	n.sweep()
+	if got := n.Altered(); len(got) != 1 || got[0].Device != "eth2" {
+		t.Errorf("altered: %+v", got)
+	}
+}
+
 // They come right by themselves.
 func TestSettingsPutBackLater(t *testing.T) {
 	n, before, pod, _ := holding(t)

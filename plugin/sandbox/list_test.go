@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -238,28 +237,37 @@ func TestNothingGrows(t *testing.T) {
 // A pod ends whose annotation the sweep has not read yet, and is in a list that lags: it is not
 // missed when its record is gone.
 func TestEndIsNotMissed(t *testing.T) {
-	n := newNode(t, allowAll)
-	pod := n.pod("a", "- {name: eth1, newName: net1}")
-	if err := errors.Join(n.run(t.Context(), pod), n.create(t, pod)); err != nil {
-		t.Fatal(err)
-	}
-	n.list([]*testPod{pod}, pod)
-	looked := false
-	n.log.Hook = func(line string) {
-		if strings.HasPrefix(line, "INFO devices returned") {
-			looked = true
-			n.reconcile()
+	for name, end := range map[string]func(*node, *testPod, *netmovetest.Namespace){
+		"by a hook": func(n *node, pod *testPod, _ *netmovetest.Namespace) { n.End(pod.ID) },
+		"seen by the sweep": func(n *node, _ *testPod, ns *netmovetest.Namespace) {
+			ns.Leave()
+			n.sweeps(proofsNeeded)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n, _, pod, ns := holding(t)
+			if err := n.create(t, pod); err != nil {
+				t.Fatal(err)
+			}
 			n.list([]*testPod{pod}, pod)
+			looked := false
+			n.log.Hook = func(line string) {
+				if strings.HasPrefix(line, "INFO devices returned") {
+					looked = true
+					n.reconcile()
+					n.list([]*testPod{pod}, pod)
+					n.reconcile()
+				}
+			}
+			end(n, pod, ns)
+			n.log.Hook = nil
 			n.reconcile()
-		}
+			if !looked {
+				t.Error("the return was not logged")
+			}
+			n.told(t, 0, "ERROR missed")
+		})
 	}
-	n.End(pod.ID)
-	n.log.Hook = nil
-	n.reconcile()
-	if !looked {
-		t.Error("the return was not logged")
-	}
-	n.told(t, 0, "ERROR missed")
 }
 
 // The devices of a pod come home after its end, and processes are left in its namespace: it is

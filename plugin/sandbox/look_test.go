@@ -198,7 +198,7 @@ func TestUnderTheLock(t *testing.T) {
 		"a return": func(n *node, p *testPod) {
 			_ = n.returnSome(p.ID, byHand, func(netmove.Attachment) bool { return false })
 		},
-		"an end": func(n *node, p *testPod) { _ = n.returnAll(p.ID, podEnded) },
+		"an end": func(n *node, p *testPod) { n.returnAll(p.ID, podEnded) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			n, _, pod, _ := holding(t)

@@ -82,6 +82,34 @@ func TestPinCannotBeRenewed(t *testing.T) {
 	if _, err := n.InodeAt(n.pins.path(pod.ID)); err != nil {
 		t.Errorf("the pin is not renewed: %v", err)
 	}
+	if err := n.Unpin(n.pins.path(pod.ID)); err != nil {
+		t.Fatal(err)
+	}
+	n.FailFrom(1)
+	n.sweeps(10)
+	n.Fail(0, netmovetest.Never)
+	n.told(t, 2, "ERROR cannot pin the pod's network namespace again") // it is news again
+}
+
+// Every request of a new pin fails in turn: that is told, or there is a pin.
+func TestRenewFails(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	r := n.recordOf(t, pod)
+	for step := 1; ; step++ {
+		if err := n.Unpin(n.pins.path(pod.ID)); err != nil {
+			t.Fatal(err)
+		}
+		n.Fail(step, netmovetest.Before)
+		err := n.pins.renew(r)
+		met := n.Calls() >= step
+		n.Fail(0, netmovetest.Never)
+		if err == nil && !n.pins.pinned(r) || err != nil && !errors.Is(err, netmovetest.ErrInjected) || n.Handles() != 0 {
+			t.Errorf("step %d: pinned %v, error %v, %d handles are open", step, n.pins.pinned(r), err, n.Handles())
+		}
+		if !met {
+			return
+		}
+	}
 }
 
 // The namespace of a pod that runs cannot be opened: told once, and nothing is lost for it.

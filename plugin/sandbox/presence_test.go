@@ -167,6 +167,20 @@ func TestReturnOfTheLostFromRunningPod(t *testing.T) {
 	}
 }
 
+// A device vanishes while the record cannot be written: both are told.
+func TestDeviceVanishesWithTheDisk(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	ns.Remove("net1")
+	n.breakJournal()
+	n.sweeps(looksInVain)
+	n.told(t, 1, "ERROR device is lost while the pod runs")
+	n.told(t, 1, "ERROR cannot write the record")
+	n.mendJournal()
+	if r := n.recordOf(t, pod); len(r.Lost) != 1 {
+		t.Errorf("record: %+v", r)
+	}
+}
+
 // lostHardware is a node whose hardware is in a namespace that the pod made, and lost.
 func lostHardware(t *testing.T) (n *node, pod *testPod, nested *netmovetest.Namespace) {
 	t.Helper()
@@ -268,7 +282,7 @@ func TestLostDevicesAreBounded(t *testing.T) {
 		n.namespaceOf(t, pod).Remove("eth7")
 		n.End(pod.ID)
 		for range enoughTries {
-			_ = n.returnAll(pod.ID, unfinished)
+			n.returnAll(pod.ID, unfinished)
 		}
 	}
 	n.sweep()

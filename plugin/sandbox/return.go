@@ -29,20 +29,20 @@ const (
 // now, and leaves that to the sweep.
 func (t *Table) End(sandbox string) {
 	t.forget(sandbox) // while its devices go, it is not missed
-	_ = t.returnAll(sandbox, podEnded)
+	t.returnAll(sandbox, podEnded)
 	t.forget(sandbox)
 }
 
-// returnAll returns all devices of a sandbox. A device that is not home, or not yet as it
-// was, stays in the journal for the sweep. The error has been logged.
-func (t *Table) returnAll(sandbox string, why reason) error {
+// returnAll returns all devices of a sandbox. Those that cannot be returned, or are home and
+// not yet as they were, stay in the journal for the sweep.
+func (t *Table) returnAll(sandbox string, why reason) {
 	defer t.locks.lock(sandbox)()
 	record, ok := t.journal.Get(sandbox)
 	if !ok || record.State == journal.Lost || record.State == journal.Quarantined {
-		return nil
+		return
 	}
 	if why == unfinished && record.State == journal.Attached {
-		return nil // it was completed, and the sandbox has its devices again
+		return // it was completed, and the sandbox has its devices again
 	}
 	r := t.returning(record, why)
 	// Invariant: a sandbox leaves Attached before its first device does. The return does
@@ -50,7 +50,7 @@ func (t *Table) returnAll(sandbox string, why reason) error {
 	r.left.State = journal.Returning
 	r.check("write the record", t.journal.Put(&r.left))
 	r.left.Devices, r.left.Lost = nil, nil
-	return r.run(slices.Concat(record.Devices, record.Lost))
+	_ = r.run(slices.Concat(record.Devices, record.Lost)) // logged, and tried again
 }
 
 // returnSome returns the devices for which some is true; the sandbox keeps the others. Lost
@@ -66,7 +66,7 @@ func (t *Table) returnSome(sandbox string, why reason, some func(netmove.Attachm
 	for i, list := range []*[]netmove.Attachment{&r.left.Devices, &r.left.Quarantined, &r.left.Lost} {
 		devices[i], *list = split(*list, some)
 	}
-	if record.State != journal.Attached || len(r.left.Devices) == 0 {
+	if len(r.left.Devices) == 0 {
 		r.left.State = journal.Returning
 	}
 	if record.State == journal.Attached {

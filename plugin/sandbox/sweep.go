@@ -36,7 +36,7 @@ func (t *Table) Recover() {
 	for _, r := range t.left {
 		if r.State == journal.Attaching || r.State == journal.Returning {
 			t.observer.Recovers()
-			_ = t.returnAll(r.Sandbox, unfinished) // logged, and tried again
+			t.returnAll(r.Sandbox, unfinished)
 		} else if err := t.pins.holdPrograms(r); err != nil {
 			recordLog(t.log, r).Warn("a program of the host's is gone while the pod does without it", "err", err)
 		}
@@ -126,7 +126,7 @@ func (t *Table) tryAgain(sandbox string) {
 	due, now := false, t.mover.Now()
 	t.memories.change(sandbox, func(one *memory) { due = isDue(&one.triedAt, now, tryEvery) })
 	if due {
-		_ = t.returnAll(sandbox, unfinished) // logged, and tried again
+		t.returnAll(sandbox, unfinished)
 	}
 }
 
@@ -150,7 +150,7 @@ func (t *Table) save() {
 func (t *Table) tend(r *journal.Record) {
 	if !r.Manual() && t.ended(placeOf(r)) {
 		t.forget(r.Sandbox)
-		_ = t.returnAll(r.Sandbox, podGone) // logged, and tried again
+		t.returnAll(r.Sandbox, podGone)
 		t.forget(r.Sandbox)
 		return
 	}

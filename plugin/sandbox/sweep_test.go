@@ -12,7 +12,6 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
-	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
 )
 
 // crashWhile runs an operation that the process does not survive at that request, and starts
@@ -103,6 +102,9 @@ func TestRecoverHoldsPrograms(t *testing.T) {
 	n.Recover()
 	if got := n.Holders(); got != 2 {
 		t.Errorf("%d programs are held, want 2", got)
+	}
+	if got := n.Pins(); got != 0 { // which are files, of which a kernel in memory makes none
+		t.Errorf("%d pins", got)
 	}
 	n.told(t, 0, "WARN")
 	n.EndProcess()
@@ -268,6 +270,27 @@ func TestSweepLooksAgainSoon(t *testing.T) {
 	if n.sweep() {
 		t.Error("soon again after the end")
 	}
+}
+
+// Looks that see nothing do not make the next one come soon. The clock is the test's.
+func TestSweepWithoutHaste(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		n, _, _, _ := holding(t)
+		n.sweep()
+		n.Fail(0, netmovetest.Never)
+		n.sweep()
+		one := n.Calls()
+		w, _ := withoutFiles(t, n)
+		defer w.close()
+		const looks = 10
+		ctx, cancel := context.WithTimeout(t.Context(), looks*sweepEvery+sweepEvery/2)
+		defer cancel()
+		n.Fail(0, netmovetest.Never)
+		n.sweepOn(ctx, w)
+		if got := n.Calls(); got < looks*one || got > 2*looks*one {
+			t.Errorf("%d requests in %d looks, each of which takes %d", got, looks, one)
+		}
+	})
 }
 
 // A look that has seen something makes the next one come soon. The clock is the test's.

@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"errors"
 	"log/slog"
 	"path/filepath"
 
@@ -105,9 +104,7 @@ func (w *watch) followFolders(folders map[string]bool) {
 	for folder := range w.folders {
 		if !folders[folder] {
 			delete(w.folders, folder)
-			if err := w.files.Remove(folder); err != nil && !errors.Is(err, fsnotify.ErrNonExistentWatch) {
-				w.log.Debug("the watch of a folder does not end", "folder", folder, "err", err)
-			}
+			_ = w.files.Remove(folder) // the watch of one that is gone has ended
 		}
 	}
 }
