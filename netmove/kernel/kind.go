@@ -9,6 +9,8 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // kind is what the engine knows of a kind of device (IFLA_INFO_KIND), or of the ports of a
@@ -16,16 +18,25 @@ import (
 // is an option that is set as it was told.
 type kind struct {
 	name    string
-	bound   bool         // the kernel binds it to its namespace
-	carrier bool         // its carrier is what somebody has set (IFLA_CARRIER)
-	atOnce  bool         // its options are set by one request: what that does not name is set to zero, or refused
-	options []kindOption // attributes of IFLA_INFO_DATA, or of IFLA_INFO_SLAVE_DATA
+	bound   bool // the kernel binds it to its namespace
+	pair    bool // its IFLA_LINK is its other end
+	outlast bool // it is left as it is when the device below it moves
+	carrier bool // its carrier is what somebody has set (IFLA_CARRIER)
+	master  bool // it takes a port by IFLA_MASTER
+	atOnce  bool // its options are set by one request: what that does not name is set to zero, or refused
 
-	// also is state that is no such attribute and is put back; "" for none.
+	// options are the attributes of IFLA_INFO_DATA, or of IFLA_INFO_SLAVE_DATA; nil: none is
+	// known, and all are set as they were told.
+	options func() []kindOption
+
+	// also is state that is no such attribute, or is not listed, and is put back; "" for none.
 	also string
 
 	// unread is state that cannot be both read and put back; "" for none.
 	unread string
+
+	// unreadIf tells of such state by the device's options; nil where there is none.
+	unreadIf func(netmove.Snapshot) string
 }
 
 // kindOption is an attribute of a kind.
@@ -72,9 +83,17 @@ func kindOf(name string) (k kind, known bool) {
 	return kind{name: name}, false
 }
 
-// option finds what is known of an attribute.
-func (k kind) option(typ uint16) kindOption {
-	for _, o := range k.options {
+// list are the attributes that are known.
+func (k kind) list() []kindOption {
+	if k.options == nil {
+		return nil
+	}
+	return k.options()
+}
+
+// optionOf finds what is known of an attribute.
+func optionOf(list []kindOption, typ uint16) kindOption {
+	for _, o := range list {
 		if o.typ == typ {
 			return o
 		}
@@ -90,6 +109,18 @@ func unrestorable(name string) string {
 		return "the state of devices of kind " + name + " is not known"
 	}
 	return k.unread
+}
+
+// unread does for one device, whose options may tell more than its kind.
+func unread(dev netmove.Snapshot) string {
+	k, _ := kindOf(dev.Identity.Kind)
+	switch words := unrestorable(k.name); {
+	case words != "":
+		return words
+	case k.unreadIf != nil:
+		return k.unreadIf(dev)
+	}
+	return ""
 }
 
 // label is the attribute's part of an option's name.
@@ -108,6 +139,7 @@ func (l *link) addOptions(name string, data []byte) error {
 		return fmt.Errorf("options of a %s: %w", name, err)
 	}
 	k, _ := kindOf(name)
+	known := k.list()
 	if name == "tun" {
 		l.tun = msg
 	}
@@ -115,11 +147,11 @@ func (l *link) addOptions(name string, data []byte) error {
 		l.addOption(carrierOption, l.carrier)
 	}
 	if k.atOnce {
-		l.addOption(k.optionName(strconv.Itoa(allOfKind)), k.settable(msg))
+		l.addOption(k.optionName(strconv.Itoa(allOfKind)), settableOf(known, msg))
 		return nil
 	}
 	for _, a := range msg.attrs {
-		o := k.option(a.Attr.Type & nl.NLA_TYPE_MASK)
+		o := optionOf(known, a.Attr.Type&nl.NLA_TYPE_MASK)
 		value := a.Value
 		if o.use == list {
 			value = sortedAttributes(value)
@@ -128,7 +160,7 @@ func (l *link) addOptions(name string, data []byte) error {
 			l.addOption(k.optionName(o.label()), value)
 		}
 	}
-	for _, o := range k.options {
+	for _, o := range known {
 		if o.absent != nil && msg.attribute(o.typ) == nil {
 			l.addOption(k.optionName(o.label()), o.absent)
 		}
@@ -138,9 +170,9 @@ func (l *link) addOptions(name string, data []byte) error {
 
 func (k kind) optionName(label string) string { return k.name + "." + label }
 
-// settable is the message without what is not set again.
-func (k kind) settable(msg message) []byte {
-	for _, o := range k.options {
+// settableOf is the message without what is not set again.
+func settableOf(known []kindOption, msg message) []byte {
+	for _, o := range known {
 		if o.use != settable {
 			msg.drop(o.typ)
 		}
@@ -165,7 +197,8 @@ func sortedAttributes(attrs []byte) []byte {
 // setKindOption sets an option by the name of the kind and the label of the attribute.
 func (ns *Namespace) setKindOption(index int, name, label string, value []byte) error {
 	k, _ := kindOf(name)
-	for _, o := range k.options {
+	known := k.list()
+	for _, o := range known {
 		if o.set != nil && o.name == label {
 			return o.set(ns, index, value)
 		}
@@ -174,7 +207,7 @@ func (ns *Namespace) setKindOption(index int, name, label string, value []byte) 
 	if err != nil {
 		return fmt.Errorf("no option %q", k.optionName(label))
 	}
-	data, err := ns.kindRequest(index, k.option(uint16(typ)), value)
+	data, err := ns.kindRequest(index, optionOf(known, uint16(typ)), value)
 	if err != nil {
 		return err
 	}

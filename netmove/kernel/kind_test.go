@@ -1,6 +1,12 @@
 package kernel
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/vishvananda/netlink/nl"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
 
 // A device whose state is not known, or cannot be put back, says so.
 func TestUnrestorable(t *testing.T) {
@@ -15,6 +21,50 @@ func TestUnrestorable(t *testing.T) {
 	} {
 		if got := unrestorable(c.kind); got != c.want {
 			t.Errorf("unrestorable(%q) = %q, want %q", c.kind, got, c.want)
+		}
+	}
+}
+
+// Some devices have more state than their kind tells.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	tunnel := func(flags byte) netmove.Snapshot {
+		m := message{}
+		m.add(nl.IFLA_IPTUN_FLAGS, []byte{flags, 0})
+		return netmove.Snapshot{Identity: netmove.Identity{Kind: "sit"}, Options: []netmove.Option{{Name: "sit.0", Value: m.bytes()}}}
+	}
+	for name, c := range map[string]struct {
+		dev  netmove.Snapshot
+		want bool
+	}{
+		"hardware":             {netmove.Snapshot{Identity: netmove.Identity{Parent: "0000:01:00.0"}}, false},
+		"of an unknown driver": {netmove.Snapshot{}, true},
+		"of an unknown kind":   {netmove.Snapshot{Identity: netmove.Identity{Kind: "gtp", Parent: "gtp0"}}, true},
+		"macsec":               {netmove.Snapshot{Identity: netmove.Identity{Kind: "macsec"}}, true},
+		"tunnel":               {tunnel(0), false},
+		"ISATAP tunnel":        {tunnel(1), true},
+	} {
+		if got := unread(c.dev); (got != "") != c.want {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
+}
+
+// A kind is in the table once, and so is each of its attributes.
+func TestKindTable(t *testing.T) {
+	t.Parallel()
+	names := map[string]bool{}
+	for _, k := range kinds() {
+		if names[k.name] {
+			t.Errorf("kind %q twice", k.name)
+		}
+		names[k.name] = true
+		types := map[uint16]bool{}
+		for _, o := range k.list() {
+			if types[o.typ] || o.typ == allOfKind {
+				t.Errorf("attribute %d of %q", o.typ, k.name)
+			}
+			types[o.typ] = true
 		}
 	}
 }

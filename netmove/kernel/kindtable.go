@@ -6,56 +6,83 @@ import (
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
 // kinds is the table of kinds: which state a device has by its kind, and how that is put
 // back. The state of a kind that is not in it is not known.
 func kinds() []kind {
 	return []kind{
-		{name: "", also: "virtual functions, ethtool"},
-		{name: "veth"},
+		{name: "", also: "virtual functions", unreadIf: noHardware},
+		{name: "veth", pair: true},
 		{name: "dummy", carrier: true},
 		{name: "ifb"},
 		{name: "nlmon"},
 		{name: "vcan"},
-		{name: "vxcan"},
-		{name: "can", options: canOptions()},
-		{name: "vlan", options: vlanOptions()},
-		{name: "macvlan", options: macvlanOptions()},
-		{name: "macvtap", options: macvlanOptions()},
-		{name: "ipvlan", options: ipvlanOptions()},
-		{name: "ipvtap", options: ipvlanOptions()},
-		{name: "macsec", atOnce: true, options: macsecOptions(), unread: "secure channels and associations"},
-		{name: "vxlan", options: vxlanOptions(), also: "forwarding entries"},
-		{name: "geneve", options: geneveOptions()},
-		{name: "bareudp", options: bareudpOptions()},
-		{name: "gre", atOnce: true},
-		{name: "gretap", atOnce: true},
-		{name: "erspan", atOnce: true},
-		{name: "ip6gre", atOnce: true},
-		{name: "ip6gretap", atOnce: true},
-		{name: "ip6erspan", atOnce: true},
-		{name: "ipip", atOnce: true},
-		{name: "sit", atOnce: true},
-		{name: "ip6tnl", atOnce: true},
-		{name: "vti", atOnce: true},
-		{name: "vti6", atOnce: true},
-		{name: "xfrm", atOnce: true},
-		{name: "tun", options: tunOptions()},
+		{name: "vxcan", pair: true},
+		{name: "can", options: canOptions},
+		{name: "vlan", outlast: true, options: vlanOptions},
+		{name: "macvlan", outlast: true, options: macvlanOptions},
+		{name: "macvtap", outlast: true, options: macvlanOptions},
+		{name: "ipvlan", outlast: true, options: ipvlanOptions},
+		{name: "ipvtap", outlast: true, options: ipvlanOptions},
+		{name: "macsec", atOnce: true, options: macsecOptions, unread: "secure channels and associations"},
+		{name: "vxlan", options: vxlanOptions, also: "forwarding entries"},
+		{name: "geneve", options: geneveOptions},
+		{name: "bareudp", options: bareudpOptions},
+		{name: "gre", atOnce: true, also: everyOption},
+		{name: "gretap", atOnce: true, also: everyOption},
+		{name: "erspan", atOnce: true, also: everyOption},
+		{name: "ip6gre", atOnce: true, also: everyOption},
+		{name: "ip6gretap", atOnce: true, also: everyOption},
+		{name: "ip6erspan", atOnce: true, also: everyOption},
+		{name: "ipip", atOnce: true, also: everyOption},
+		{name: "sit", atOnce: true, also: everyOption, unreadIf: routerList},
+		{name: "ip6tnl", atOnce: true, also: everyOption},
+		{name: "vti", atOnce: true, also: everyOption},
+		{name: "vti6", atOnce: true, also: everyOption},
+		{name: "xfrm", atOnce: true, also: everyOption},
+		{name: "tun", options: tunOptions},
 		{name: "wireguard", also: "keys and peers"},
-		{name: "netkit", options: netkitOptions(), unread: "programs of netkit"},
-		{name: "bridge", bound: true},
-		{name: "bond", bound: true},
-		{name: "team", bound: true},
-		{name: "vrf", bound: true},
+		{name: "ipoib", options: ipoibOptions},
+		{name: "netkit", pair: true, options: netkitOptions, unread: "programs of netkit"},
+		{name: "bridge", bound: true, master: true},
+		{name: "bond", bound: true, master: true},
+		{name: "team", bound: true, master: true},
+		{name: "vrf", bound: true, master: true},
 		{name: "batadv", bound: true},
 		{name: "openvswitch", bound: true},
 		{name: "ovs-netdev", bound: true},
-		{name: "bridge" + slaveSuffix, options: bridgePortOptions(), also: "VLANs, forwarding entries"},
-		{name: "bond" + slaveSuffix, options: bondPortOptions()},
+		{name: "bridge" + slaveSuffix, options: bridgePortOptions, also: "VLANs, forwarding entries"},
+		{name: "bond" + slaveSuffix, options: bondPortOptions},
 		{name: "team" + slaveSuffix},
-		{name: "vrf" + slaveSuffix, options: []kindOption{{typ: unix.IFLA_VRF_PORT_TABLE, name: "table", use: reported}}},
+		{name: "vrf" + slaveSuffix, options: vrfPortOptions},
 	}
+}
+
+// everyOption is what is put back of kinds whose options are not told one by one.
+const everyOption = "every option"
+
+// noHardware tells of a device that has no kind and is no hardware: some driver has made it
+// that knows no rtnetlink.
+func noHardware(dev netmove.Snapshot) string {
+	if dev.Identity.Parent == "" {
+		return "the state of a device without a kind is not known"
+	}
+	return ""
+}
+
+// routerList tells of an ISATAP tunnel's potential routers, which an ioctl sets.
+func routerList(dev netmove.Snapshot) string {
+	for _, o := range dev.Options {
+		if msg, err := parseMessage(o.Value, 0); err == nil && o.Name == "sit.0" {
+			if flags := msg.attribute(nl.IFLA_IPTUN_FLAGS); len(flags) == 2 && flags[0]|flags[1] != 0 { // SIT_ISATAP
+				return "the list of routers of an ISATAP tunnel"
+			}
+		}
+	}
+	return ""
 }
 
 // number is a value of 32 bits.
@@ -242,6 +269,16 @@ func tunOptions() []kindOption {
 		{typ: unix.IFLA_TUN_NUM_QUEUES, name: "numqueues", use: reported},
 		{typ: unix.IFLA_TUN_NUM_DISABLED_QUEUES, name: "numdisabled", use: reported},
 	}
+}
+
+// ipoibOptions are those of IP over InfiniBand (linux/if_link.h).
+func ipoibOptions() []kindOption {
+	const pkey, mode, umcast = 1, 2, 3 // IFLA_IPOIB_*
+	return []kindOption{{typ: pkey, name: "pkey", use: creation}, {typ: mode, name: "mode"}, {typ: umcast, name: "umcast"}}
+}
+
+func vrfPortOptions() []kindOption {
+	return []kindOption{{typ: unix.IFLA_VRF_PORT_TABLE, name: "table", use: reported}}
 }
 
 func bridgePortOptions() []kindOption {

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"slices"
 	"syscall"
 
 	"github.com/vishvananda/netlink/nl"
@@ -81,12 +80,14 @@ func ifInfo(index int) *nl.IfInfomsg {
 // that they are built on moves (dev_change_net_namespace tells it to the drivers as
 // NETDEV_UNREGISTER). vxlan, macsec, hsr and others delete theirs, or let go.
 func outlivesMove(kind string) bool {
-	return slices.Contains([]string{"vlan", "macvlan", "macvtap", "ipvlan", "ipvtap"}, kind)
+	k, _ := kindOf(kind)
+	return k.outlast
 }
 
 // takesBack reports whether a master of that kind takes a port by IFLA_MASTER.
 func takesBack(kind string) bool {
-	return slices.Contains([]string{"bridge", "bond", "team", "vrf"}, kind)
+	k, _ := kindOf(kind)
+	return k.master
 }
 
 func parseLink(msg []byte) (link, error) {
@@ -191,11 +192,8 @@ func parseFlags(bits uint32) netmove.LinkFlags {
 // boundToNamespace tells the kinds that a kernel before 6.14, which does not
 // say so itself, refuses to move (NETIF_F_NETNS_LOCAL).
 func boundToNamespace(kind string) bool {
-	switch kind {
-	case "bridge", "bond", "vrf", "team", "batadv", "openvswitch", "ovs-netdev":
-		return true
-	}
-	return false
+	k, _ := kindOf(kind)
+	return k.bound
 }
 
 func u32(b []byte) uint32 {
@@ -206,4 +204,7 @@ func u32(b []byte) uint32 {
 }
 
 // isPair tells the kinds whose IFLA_LINK is their other end.
-func isPair(kind string) bool { return kind == "veth" || kind == "netkit" || kind == "vxcan" }
+func isPair(kind string) bool {
+	k, _ := kindOf(kind)
+	return k.pair
+}
