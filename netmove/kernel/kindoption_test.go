@@ -1,7 +1,11 @@
 package kernel_test
 
 import (
+	"errors"
+	"strings"
 	"testing"
+
+	"github.com/vishvananda/netlink/nl"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -96,6 +100,43 @@ func TestPodAddsOptions(t *testing.T) {
 			}
 			if was == n.pod.IP(t, "-d link show net1") {
 				t.Fatalf("the pod has changed nothing:\n%s", was)
+			}
+			n.giveBack(t, plan)
+			n.host.SameDump(t, "eth1", before)
+		})
+	}
+}
+
+// A pod can build a vxlan on any device of the host's, by ifindex alone: the kernel looks for
+// it in the namespace that the vxlan was made in. Where it was on none, it stays there, and
+// that is told.
+func TestPodBuildsVXLANOnTheHost(t *testing.T) {
+	t.Parallel()
+	for name, dev := range map[string]string{"alone": "", "on another": "dev low1"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			for _, args := range []string{
+				"link add low1 type veth peer name far1", "link add low2 type veth peer name far2",
+				"link add eth1 type vxlan id 5 dstport 4789 " + dev,
+			} {
+				n.host.IP(t, args)
+			}
+			low, err := n.hostNS.ByName("low2")
+			if err != nil {
+				t.Fatal(err)
+			}
+			before := n.host.Settled(t, "eth1")
+			plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+			o := netmove.Option{Name: "vxlan.3", Value: nl.Uint32Attr(uint32(low.Identity.Index))} // IFLA_VXLAN_LINK
+			if err := n.podNS.SetOption(plan[0].Before.Identity.Index, o); err != nil {
+				t.Fatal(err)
+			}
+			if dev == "" {
+				if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrDiffers) || !strings.Contains(err.Error(), o.Name) {
+					t.Errorf("error is %v", err)
+				}
+				return
 			}
 			n.giveBack(t, plan)
 			n.host.SameDump(t, "eth1", before)

@@ -190,11 +190,12 @@ func macsecOptions() []kindOption {
 }
 
 // vxlanOptions are told without addresses and device where those are not set. The family of
-// the addresses is never changed, and so only those of one are ever told.
+// the addresses is never changed, and so only those of one are ever told. A device below is
+// exchanged for another one, and never taken away (vxlan_changelink).
 func vxlanOptions() []kindOption {
 	return []kindOption{
 		{typ: unix.IFLA_VXLAN_ID, name: "id", use: creation},
-		{typ: unix.IFLA_VXLAN_LINK, name: "dev", absent: number(0)},
+		{typ: unix.IFLA_VXLAN_LINK, name: "dev"},
 		{typ: unix.IFLA_VXLAN_GROUP, name: "remote", absent: make([]byte, net4)},
 		{typ: unix.IFLA_VXLAN_LOCAL, name: "local", absent: make([]byte, net4)},
 		{typ: unix.IFLA_VXLAN_GROUP6, name: "remote", absent: make([]byte, net6)},
