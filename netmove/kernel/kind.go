@@ -32,7 +32,12 @@ type kind struct {
 	// also is state that is no such attribute, or is not listed, and is put back; "" for none.
 	also string
 
-	// unread is state that cannot be both read and put back; "" for none.
+	// left is state that stays as a pod has left it, and for which no device is refused; ""
+	// for none.
+	left string
+
+	// unread is state that cannot be both read and put back; "" for none. A device that has
+	// it is refused, unless its loss is accepted.
 	unread string
 
 	// unreadIf tells of such state by the device's options; nil where there is none.
