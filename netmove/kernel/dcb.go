@@ -22,7 +22,7 @@ const (
 // dcbApps tells of the entries for applications that the host has made for the device, which
 // the kernel deletes when it leaves (dcbnl_flush_dev). Only hardware has any.
 func (ns *Namespace) dcbApps(dev netmove.Snapshot) ([]string, error) {
-	if dev.Identity.Kind != "" {
+	if dev.Identity.Parent == "" {
 		return nil, nil
 	}
 	req := nl.NewNetlinkRequest(unix.RTM_GETDCB, 0)

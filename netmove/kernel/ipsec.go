@@ -58,7 +58,7 @@ func (d dumper) offloadedIPsec(to int) (list []string, err error) {
 // can reports whether the device has an offload feature that is on, or can be switched on.
 // Only hardware is asked.
 func (ns *Namespace) can(dev netmove.Snapshot, feature string) (bool, error) {
-	if dev.Identity.Kind != "" {
+	if dev.Identity.Parent == "" {
 		return false, nil
 	}
 	b, err := ns.featureBits(dev.Identity.Index)
