@@ -16,7 +16,7 @@ func kinds() []kind {
 	return []kind{
 		{
 			name: "", also: "virtual functions", unreadIf: noHardware,
-			left: "RSS contexts, fields of hashes, settings of one NAPI alone, files that a driver has in sysfs",
+			left: "RSS contexts, fields of hashes, flow rules, settings of one NAPI alone, files that a driver has in sysfs",
 		},
 		{name: "veth", pair: true},
 		{name: "dummy", carrier: true},
