@@ -32,7 +32,7 @@ tc filter show dev $1
 ip rule
 ip -6 rule
 ip link show dev $1 | grep ' vf '
-for f in k l g c a x n -show-priv-flags -show-eee -show-fec; do ethtool -$f $1; done 2>/dev/null
+for f in k l g c a x -show-priv-flags -show-eee -show-fec; do ethtool -$f $1; done 2>/dev/null
 ethtool $1 2>/dev/null | grep -E 'Advertised|Auto-neg|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
 unshare -m sh -c 'mount -t sysfs sysfs /sys; cd /sys/class/net/$0 && grep -s . threaded napi_defer_hard_irqs gro_flush_timeout queues/*/*ps_* queues/*/tx_maxrate queues/*/byte_queue_limits/limit_m* queues/*/byte_queue_limits/hold_time' $1
 [ ! -x /bin/wg ] || wg showconf $1 2>/dev/null
