@@ -24,6 +24,9 @@ type Attachment struct {
 	// refused. A process that starts anew tries again.
 	Downed bool `json:"-"`
 
+	// Lower is the device of the host that it is built on, for errors of the attach.
+	Lower Lower `json:"-"`
+
 	// PodIndex is the ifindex in the pod as a hint for finding the device; 0
 	// until it got there.
 	PodIndex int `json:"podIndex,omitempty"`

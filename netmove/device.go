@@ -21,6 +21,8 @@ type Facts struct {
 	// Taken are routes of other devices that go with the device's addresses.
 	Taken []OthersRoute
 
+	Lower Lower // the device that it is built on
+
 	// TSOMaxSize is the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
 	// 5.19); 0: not told.
 	TSOMaxSize int

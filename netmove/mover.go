@@ -111,7 +111,7 @@ func (m *Mover) attach(ctx context.Context, pod Namespace, a *Attachment) error 
 		return err
 	}
 	if err := m.run(ctx, a.Before.Name, podSteps(pod, a)); err != nil {
-		return err
+		return a.Lower.explain(err)
 	}
 	return m.arrive(pod, a)
 }

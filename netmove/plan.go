@@ -33,7 +33,7 @@ func NewPlan(requests []Request, devices []Device) (Plan, error) {
 }
 
 func newAttachment(r Request, dev Device) (Attachment, error) {
-	a := Attachment{Request: r, Before: dev.Snapshot, PodName: r.PodName}
+	a := Attachment{Request: r, Before: dev.Snapshot, PodName: r.PodName, Lower: dev.Lower}
 	if a.PodName == "" {
 		a.PodName = dev.Name
 	}
@@ -106,6 +106,8 @@ func (a *Attachment) checkMTU() error {
 		mtu = a.Before.MTU
 	} else if mtu < a.Before.MinMTU || (a.Before.MaxMTU != 0 && mtu > a.Before.MaxMTU) {
 		return fmt.Errorf("mtu %d is outside the device's limits, %d to %d", mtu, a.Before.MinMTU, a.Before.MaxMTU)
+	} else if err := a.Lower.checkMTU(mtu); err != nil {
+		return err
 	}
 	if mtu >= minIPv6MTU {
 		return nil

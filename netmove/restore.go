@@ -19,7 +19,7 @@ const anyMaster = -1
 // differs and goes on after an error. What counts in the end is not what the
 // kernel has answered but what the device is.
 func (m *Mover) restore(dev Snapshot, a *Attachment) error {
-	want := m.withMaster(a.Before)
+	want, lowered := m.withLower(dev, m.withMaster(a.Before))
 	for pass := 1; ; pass++ {
 		failed := failures{}
 		programs, err := m.pass(&dev, want, a, failed)
@@ -29,7 +29,7 @@ func (m *Mover) restore(dev Snapshot, a *Attachment) error {
 		left := m.differences(dev, want)
 		if len(left) == 0 || pass == restorePasses {
 			undone := failed.of(want.Name, left)
-			undone.minor = append(undone.minor, m.reattach(dev, a.Before, programs)...)
+			undone.minor = append(append(undone.minor, lowered...), m.reattach(dev, a.Before, programs)...)
 			return undone.err()
 		}
 	}

@@ -92,7 +92,11 @@ func (ns *Namespace) SetUp(index int, up bool) error {
 	if up {
 		info.Flags = unix.IFF_UP
 	}
-	return ns.newLink(info)
+	err := ns.newLink(info)
+	if is(err, unix.ENETDOWN) { // vlan_dev_open
+		return fmt.Errorf("%w: %w", netmove.ErrLowerDown, err)
+	}
+	return err
 }
 
 // newLink sends one RTM_NEWLINK that changes an existing device.

@@ -24,6 +24,9 @@ func (ns *Namespace) facts(l *link, dev netmove.Snapshot) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, dir.Close()) }()
+	if err := ns.readLower(l); err != nil {
+		return err
+	}
 	own, err := ns.ownRoutes(l.Identity.Index)
 	if err != nil {
 		return err
