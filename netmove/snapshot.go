@@ -110,6 +110,7 @@ type Identity struct {
 	PermMAC MAC    `json:"permMAC,omitempty"`    // IFLA_PERM_ADDRESS, hardware only; a hint, too: igbvf makes it what MAC is
 	Parent  string `json:"parent,omitempty"`     // IFLA_PARENT_DEV_NAME such as "0000:02:00.0", hardware only
 	Bus     string `json:"parentBus,omitempty"`  // IFLA_PARENT_DEV_BUS_NAME such as "pci"
+	PCI     string `json:"pci,omitempty"`        // PCI address of a Parent that is a virtio device
 	Driver  string `json:"driver,omitempty"`     // name of the driver bound to Parent, hardware only
 	Netns   uint64 `json:"netnsCookie,omitzero"` // SO_NETNS_COOKIE of the host's namespace, never reused within a boot
 }
@@ -117,7 +118,7 @@ type Identity struct {
 // PCIAddress is the device's PCI address, "" where it has none.
 func (id Identity) PCIAddress() string {
 	if id.Bus != "pci" {
-		return ""
+		return id.PCI
 	}
 	return id.Parent
 }

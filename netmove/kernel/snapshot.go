@@ -267,6 +267,9 @@ func (ns *Namespace) identifyIn(l *link) (_ *os.File, err error) {
 		return nil, err
 	}
 	l.Identity.Driver = driver(dir)
+	if l.Identity.Bus == "virtio" {
+		l.Identity.PCI = pciSlot(dir)
+	}
 	l.Identity.Netns = ns.cookie
 	return dir, nil
 }

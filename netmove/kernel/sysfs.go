@@ -157,6 +157,27 @@ func readAttribute(dir *os.File, name string) (string, error) {
 	return strings.TrimSpace(string(buf[:n])), nil
 }
 
+// pciSlot is the PCI address of the device above the parent's, "" if that is none of PCI.
+func pciSlot(dir *os.File) string {
+	fd, err := unix.Openat(int(dir.Fd()), "device/../uevent", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return ""
+	}
+	f := os.NewFile(uintptr(fd), "uevent")
+	defer f.Close()
+	var buf [4096]byte
+	n, err := f.Read(buf[:])
+	if err != nil {
+		return ""
+	}
+	for line := range strings.Lines(string(buf[:n])) {
+		if slot, ok := strings.CutPrefix(line, "PCI_SLOT_NAME="); ok {
+			return strings.TrimSpace(slot)
+		}
+	}
+	return ""
+}
+
 // driver is the name of the driver bound to the device's parent, "" for a
 // device without one.
 func driver(dir *os.File) string {
@@ -170,7 +191,11 @@ func driver(dir *os.File) string {
 
 // uppers lists the devices of the same namespace that are built on the one
 // that dir belongs to: its bridge or bond, and VLANs and macvlans on it.
-func uppers(dir *os.File) ([]string, error) {
+func uppers(dir *os.File) ([]string, error) { return adjacent(dir, "upper_") }
+
+// adjacent lists the devices that links in the folder lead to, by what the links' names
+// begin with.
+func adjacent(dir *os.File, prefix string) ([]string, error) {
 	fd, err := unix.Openat(int(dir.Fd()), ".", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return nil, fmt.Errorf("list %s: %w", dir.Name(), err)
@@ -183,7 +208,7 @@ func uppers(dir *os.File) ([]string, error) {
 	}
 	var names []string
 	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e, "upper_"); ok {
+		if name, ok := strings.CutPrefix(e, prefix); ok {
 			names = append(names, name)
 		}
 	}
