@@ -34,6 +34,9 @@ func (ns *Namespace) facts(l *link, dev netmove.Snapshot) (err error) {
 	if err := ns.readRole(l, dir, own); err != nil {
 		return err
 	}
+	if err := ns.readBound(l, dir); err != nil {
+		return err
+	}
 	lost, err := ns.readOthersRoutes(l, dev, own)
 	if err != nil {
 		return err

@@ -23,6 +23,7 @@ type link struct {
 	netmove.Device
 	hardware     uint16      // ifi_type, ARPHRD_*
 	promiscuity  int         // IFLA_PROMISCUITY
+	toldBound    bool        // the kernel tells whether it binds the device (IFLA_NETNS_IMMUTABLE)
 	lower        int         // IFLA_LINK, 0 for none
 	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
 	lowerNetns   int         // the id of that
@@ -154,6 +155,7 @@ func (l *link) set(a syscall.NetlinkRouteAttr) error {
 	case unix.IFLA_PARENT_DEV_BUS_NAME:
 		l.Identity.Bus = unix.ByteSliceToString(a.Value)
 	case iflaNetnsImmutable:
+		l.toldBound = true
 		l.Role.Immovable = len(a.Value) == 1 && a.Value[0] != 0
 	case unix.IFLA_LINKINFO:
 		return l.setInfo(a.Value)
