@@ -36,9 +36,10 @@ const (
 	LossDCB    LossKind = "dcb"    // entries for applications, dcb-app(8)
 	LossIPsec  LossKind = "ipsec"  // states and policies that it has taken over
 	LossNFT    LossKind = "nft"    // chains and flowtables that name it, nft(8)
+	LossKindOf LossKind = "kind"   // state of its kind that a pod can change, and that is not put back
 )
 
 // LossKinds are all of them.
 func LossKinds() []LossKind {
-	return []LossKind{LossQdisc, LossRoutes, LossUppers, LossRDMA, LossCANGW, LossDCB, LossIPsec, LossNFT}
+	return []LossKind{LossQdisc, LossRoutes, LossUppers, LossRDMA, LossCANGW, LossDCB, LossIPsec, LossNFT, LossKindOf}
 }
