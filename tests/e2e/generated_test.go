@@ -20,17 +20,17 @@ func TestGenerated(t *testing.T) {
 	for seed := range sample("NRI_NETDEV_PODS", 8) {
 		chance := rand.New(rand.NewPCG(uint64(seed), 1))
 		setup := nstest.RandomDevice(chance, "eth1")
-		f.host.Shell(t, setup)
+		setup.Run(t, f.host)
 		device := f.host.Settled(t, "eth1")
 		s, ns := f.run(t, pod("p"+strconv.Itoa(seed), "- {name: eth1, newName: net1}"))
 		attack := nstest.RandomAttack(chance, "net1")
-		out, err := ns.Command("sh", "-c", attack).CombinedOutput()
+		out := attack.Run(t, ns)
 		f.end(t, s)
 		f.host.SameDump(t, "eth1", device)
 		if t.Failed() {
-			t.Fatalf("seed %d, on the host:\n%s\nin the pod:\n%s\n%s %v", seed, setup, attack, out, err)
+			t.Fatalf("seed %d, on the host:\n%s\nin the pod:\n%s\n%s", seed, setup.Text(), attack.Text(), out)
 		}
-		f.host.Shell(t, "for d in eth1 far br0; do ip link del $d 2>/dev/null || true; done; ip nexthop flush >/dev/null; ip rule flush; ip rule add from all table main pref 32766; ip rule add from all table default pref 32767")
+		f.host.Shell(t, "for d in eth1 far low br0 other0; do ip link del $d 2>/dev/null || true; done; ip nexthop flush >/dev/null; for f in 4 6; do ip -$f rule flush; ip -$f rule add table main pref 32766; done; ip rule add table default pref 32767")
 	}
 	if diff := cmp.Diff(before, f.world(t)); diff != "" {
 		t.Errorf("the host before and after (-before +after):\n%s", diff)

@@ -17,6 +17,9 @@ const ownMountsEnv = "NRI_NETDEV_TEST_OWN_MOUNTS"
 // and fails if they left something behind: mounts, descriptors, network
 // devices of the machine, named network namespaces, child processes.
 func Main(m *testing.M) {
+	if os.Getenv(helperEnv) != "" {
+		os.Exit(help(os.Args[1:]))
+	}
 	if err := ownMounts(); err != nil {
 		fmt.Fprintln(os.Stderr, "nstest:", err)
 		os.Exit(1)

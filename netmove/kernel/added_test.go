@@ -1,0 +1,120 @@
+package kernel_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/nri-netdev/nri-netdev/tests/nstest"
+)
+
+// changed is what happens to a device, in lines of scripts, after which it shall be what
+// it was.
+type changed struct {
+	name   string
+	host   []string // makes the device, $d, and what there is about it
+	attack []string // of the pod, which has it as $d, and another namespace, $ns0
+}
+
+// What hosts have for a device that is up, as most rows start.
+const (
+	vethPair = "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far up"
+	onLow    = "ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type "
+	up       = "ip link set $d up; ip addr add 192.0.2.1/24 dev $d; ip addr add 2001:db8::1/64 dev $d"
+)
+
+func (c changed) test(t *testing.T) {
+	t.Parallel()
+	h := history{device: c.host, attack: c.attack}
+	if !h.possible(t) {
+		nstest.Unavailable(t, "kinds", c.name+": the kernel does not have it")
+	}
+	if wrong := h.play(t, time.Minute); wrong != "" {
+		t.Errorf("%s\n%s", h, wrong)
+	}
+}
+
+// possible reports whether this kernel does all of that.
+func (h history) possible(t *testing.T) bool {
+	t.Helper()
+	ns, nested := nstest.New(t), nstest.New(t)
+	script := nstest.Script{Device: "net1", Places: []*nstest.NS{nested}, Lines: []string{"set -e"}}
+	for _, lines := range [][]string{h.device, h.attack} {
+		script.Lines = append(script.Lines, lines...)
+	}
+	return script.Try(t, ns) == nil
+}
+
+// What a pod adds to a device, or makes of what others have below it, is gone when the
+// device is home, or the device is refused.
+func TestWhatAPodAdded(t *testing.T) {
+	t.Parallel()
+	for _, c := range []changed{
+		// Flags that are not in LinkFlags.
+		{"IFF_DYNAMIC", []string{vethPair, up}, []string{"ip link set $d dynamic on"}},
+		{"IFF_NOTRAILERS", []string{vethPair, up}, []string{"ip link set $d trailers off"}},
+		{"IFF_DEBUG", []string{vethPair, up}, []string{"sys 0x1007 $d/flags"}},
+
+		// What a device without a carrier of its own keeps: IPv6 waits for it for good.
+		{"operstate dormant", []string{"ip link add $d type ifb", up}, []string{"ip link set $d state dormant"}},
+		{"carrier off", []string{"ip link add $d type dummy", up}, []string{"ip link set $d carrier off"}},
+
+		// What a macvlan makes of the device below it, which is the host's.
+		{"allmulticast of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d allmulticast on"}},
+		{"port of a bridge as passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link add br9 type bridge; ip link set $d master br9"}},
+		{"multicast routing on passthru", []string{onLow + "macvlan mode passthru", up}, []string{"helper route-groups $d"}},
+		{"nopromisc of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d type macvlan mode passthru nopromisc"}},
+		{"macvlan beside a macvlan", []string{onLow + "macvlan mode bridge", up}, []string{"ip link add link $d name up9 type macvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up promisc on"}},
+		{"ipvlan beside an ipvlan", []string{onLow + "ipvlan mode l2", up}, []string{"ip link add link $d name up9 type ipvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up"}},
+
+		// What whoever attaches to a tap tells it.
+		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr", up}, []string{"helper tap-header $d"}},
+		{"header of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-header $d"}},
+		{"offload of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-offload $d"}},
+		{"filter of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-filter $d"}},
+		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr", up}, []string{"helper tap-size $d"}},
+		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"ethtool -s $d mdix on"}},
+
+		// Options that a kind can be given, and that are not told where there are none.
+		{"lower device of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"ip link set $d type vxlan id 5 dev lo"}},
+		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666"}},
+		{"VNI with a remote", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666 remote 10.66.66.6"}},
+		{"learned entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"bridge fdb add 02:66:00:00:00:15 dev $d dst 10.66.66.6 extern_learn"}},
+		{"second flood entry", []string{"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9", up}, []string{"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.66.66.5"}},
+		{"QoS map of a VLAN, in", []string{onLow + "vlan id 5 ingress-qos-map 1:2", up}, []string{"ip link set $d type vlan ingress-qos-map 2:3"}},
+		{"QoS map of a VLAN, out", []string{onLow + "vlan id 5 egress-qos-map 1:2", up}, []string{"ip link set $d type vlan egress-qos-map 2:4"}},
+		{"routers of an ISATAP tunnel", []string{"ip link add $d type sit local 192.0.2.8 isatap", up}, []string{"ip tunnel prl prl-default 10.66.66.66 dev $d"}},
+		{"channel of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d rx port 66 address 02:66:00:00:00:66"}},
+		{"key of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d tx sa 1 pn 5 on key 02 66345678901234567890123456789012"}},
+
+		// Attributes of queues.
+		{"RPS", []string{vethPair, up}, []string{"sys 1 $d/queues/rx-0/rps_cpus"}},
+		{"RFS", []string{vethPair, up}, []string{"sys 64 $d/queues/rx-1/rps_flow_cnt"}},
+		{"XPS by receive queue", []string{vethPair, up}, []string{"sys 1 $d/queues/tx-0/xps_rxqs"}},
+		{"byte queue limits", []string{"ip link add $d type ifb", up}, []string{"sys 6 $d/queues/tx-0/byte_queue_limits/limit_max"}},
+		{"RPS of a queue that goes", []string{vethPair, "sys 1 $d/queues/rx-3/rps_cpus", up}, []string{"ethtool -L $d rx 1"}},
+		{"runtime power management", []string{vethPair, up}, []string{"sys on $d/power/control"}},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
+
+// What a host has is there when the device is home, whatever became of it in between, or
+// the device is refused.
+func TestWhatAHostHad(t *testing.T) {
+	t.Parallel()
+	for _, c := range []changed{
+		{"IFF_DYNAMIC", []string{vethPair, "ip link set $d dynamic on", up}, []string{"ip link set $d dynamic off"}},
+		{"overhead of a qdisc", []string{vethPair, up, "tc qdisc add dev $d root stab overhead 5 pfifo limit 50"}, nil},
+		{"multicast address put there by hand", []string{vethPair, up, "ip maddr add 01:00:5e:00:02:20 dev $d"}, nil},
+		{"no link-local address", []string{vethPair, up, "sleep 3; ip -6 addr flush dev $d scope link"}, nil},
+		{"no route of a prefix", []string{vethPair, up, "ip route del 192.0.2.0/24 dev $d"}, nil},
+		{"route of a prefix replaced", []string{vethPair, up, "ip route replace 192.0.2.0/24 dev $d src 192.0.2.1 mtu 1400"}, nil},
+		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil},
+		{"neighbor managed", []string{vethPair, up, "ip neigh add 192.0.2.21 dev $d managed"}, nil},
+		{"resilient group", []string{vethPair, up, "ip nexthop add id 310 dev $d; ip nexthop add id 311 group 310 type resilient buckets 8; ip route add 10.8.0.0/16 nhid 311"}, nil},
+		{"MAC of a bond", []string{"ip link add bond0 type bond mode active-backup; ip link set bond0 address 02:00:00:00:b0:4d; " + vethPair + "; ip link set $d master bond0; ip link set bond0 up"}, nil},
+		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}},
+	} {
+		t.Run(c.name, c.test)
+	}
+}
