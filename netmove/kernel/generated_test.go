@@ -65,7 +65,7 @@ func (h history) play(t *testing.T, patience time.Duration) (wrong string) {
 		return ""
 	}
 	before := n.host.SettledWhole(t)
-	snapshot, err := n.hostNS.Snapshot("eth1")
+	snapshot, err := netmove.Read(n.hostNS, "eth1")
 	if err != nil {
 		return err.Error()
 	}
