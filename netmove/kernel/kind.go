@@ -88,8 +88,8 @@ func kindOf(name string) (k kind, known bool) {
 	return kind{name: name}, false
 }
 
-// list are the attributes that are known.
-func (k kind) list() []kindOption {
+// rows are the attributes that are known.
+func (k kind) rows() []kindOption {
 	if k.options == nil {
 		return nil
 	}
@@ -144,7 +144,7 @@ func (l *link) addOptions(name string, data []byte) error {
 		return fmt.Errorf("options of a %s: %w", name, err)
 	}
 	k, _ := kindOf(name)
-	known := k.list()
+	known := k.rows()
 	if name == "tun" {
 		l.tun = msg
 	}
@@ -202,7 +202,7 @@ func sortedAttributes(attrs []byte) []byte {
 // setKindOption sets an option by the name of the kind and the label of the attribute.
 func (ns *Namespace) setKindOption(index int, name, label string, value []byte) error {
 	k, _ := kindOf(name)
-	known := k.list()
+	known := k.rows()
 	for _, o := range known {
 		if o.set != nil && o.name == label {
 			return o.set(ns, index, value)

@@ -60,7 +60,7 @@ func TestKindTable(t *testing.T) {
 		}
 		names[k.name] = true
 		types := map[uint16]bool{}
-		for _, o := range k.list() {
+		for _, o := range k.rows() {
 			if types[o.typ] || o.typ == allOfKind {
 				t.Errorf("attribute %d of %q", o.typ, k.name)
 			}
