@@ -106,26 +106,21 @@ func optionOf(list []kindOption, typ uint16) kindOption {
 	return kindOption{typ: typ}
 }
 
-// unrestorable tells in words which state devices of that kind have that a pod can change
-// and that would not be put back; "" if there is none.
-func unrestorable(name string) string {
-	k, known := kindOf(name)
-	if !known {
-		return "the state of devices of kind " + name + " is not known"
-	}
-	return k.unread
-}
-
-// unread does for one device, whose options may tell more than its kind.
-func unread(dev netmove.Snapshot) string {
-	k, _ := kindOf(dev.Identity.Kind)
-	switch words := unrestorable(k.name); {
-	case words != "":
-		return words
+// unrestorable tells in words which state the device has that a pod can change and that
+// would not be put back; nothing if there is none.
+func unrestorable(dev netmove.Snapshot) []string {
+	k, known := kindOf(dev.Identity.Kind)
+	what := k.unread
+	switch {
+	case !known:
+		what = "the state of devices of kind " + k.name + " is not known"
 	case k.unreadIf != nil:
-		return k.unreadIf(dev)
+		what = k.unreadIf(dev)
 	}
-	return ""
+	if what == "" {
+		return nil
+	}
+	return []string{what}
 }
 
 // label is the attribute's part of an option's name.

@@ -11,23 +11,6 @@ import (
 // A device whose state is not known, or cannot be put back, says so.
 func TestUnrestorable(t *testing.T) {
 	t.Parallel()
-	for _, c := range []struct {
-		kind string
-		want string
-	}{
-		{"", ""},
-		{"veth", ""},
-		{"gtp", "the state of devices of kind gtp is not known"},
-	} {
-		if got := unrestorable(c.kind); got != c.want {
-			t.Errorf("unrestorable(%q) = %q, want %q", c.kind, got, c.want)
-		}
-	}
-}
-
-// Some devices have more state than their kind tells.
-func TestUnread(t *testing.T) {
-	t.Parallel()
 	tunnel := func(flags byte) netmove.Snapshot {
 		m := message{}
 		m.add(nl.IFLA_IPTUN_FLAGS, []byte{flags, 0})
@@ -44,7 +27,7 @@ func TestUnread(t *testing.T) {
 		"tunnel":               {tunnel(0), false},
 		"ISATAP tunnel":        {tunnel(1), true},
 	} {
-		if got := unread(c.dev); (got != "") != c.want {
+		if got := unrestorable(c.dev); (len(got) > 0) != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}

@@ -51,17 +51,9 @@ func (ns *Namespace) lossOf(kind netmove.LossKind, l *link, dev netmove.Snapshot
 	case netmove.LossNFT:
 		return ns.nftHooks(dev)
 	case netmove.LossKindOf:
-		return unrestored(dev.Identity.Kind), nil
+		return unrestorable(dev), nil
 	}
 	return nil, fmt.Errorf("no loss of kind %q", kind)
-}
-
-// unrestored tells of the state that devices of that kind have, and that is not put back.
-func unrestored(kind string) []string {
-	if what := unrestorable(kind); what != "" {
-		return []string{what}
-	}
-	return nil
 }
 
 // forgetful tells of devices on this one that a move of it would do away with.
