@@ -17,6 +17,7 @@ const (
 	TableVNI      Table = "vxlan-vni" // of a vxlan that takes several, bridge(8)
 	TableVXLAN    Table = "vxlan-fdb" // where a vxlan sends frames to, bridge(8)
 	TableVXLANMDB Table = "vxlan-mdb" // where a vxlan sends multicast groups to, bridge(8)
+	TablePRL      Table = "prl"       // potential routers of a sit tunnel, ip-tunnel(8)
 	TableQdisc    Table = "qdisc"     // the root one, of some kinds, tc(8)
 	TableNexthop  Table = "nexthop"   // ip-nexthop(8)
 	TableRoute    Table = "route"     // ip-route(8)
@@ -26,7 +27,7 @@ const (
 // Tables are all tables, in the order in which their entries are put back.
 func Tables() []Table {
 	return []Table{
-		TableVLAN, TableFDB, TableMDB, TableVNI, TableVXLAN, TableVXLANMDB,
+		TableVLAN, TableFDB, TableMDB, TableVNI, TableVXLAN, TableVXLANMDB, TablePRL,
 		TableQdisc, TableNexthop, TableRoute, TableNeighbor,
 	}
 }
@@ -34,7 +35,9 @@ func Tables() []Table {
 // Travels reports whether entries of the table stay on a device that moves: what a
 // pod adds comes home with it. The kernel takes those of the other tables from a device
 // that leaves its namespace.
-func (t Table) Travels() bool { return t == TableVNI || t == TableVXLAN || t == TableVXLANMDB }
+func (t Table) Travels() bool {
+	return slices.Contains([]Table{TableVNI, TableVXLAN, TableVXLANMDB, TablePRL}, t)
+}
 
 // Entry is an entry of a table that somebody made, as opposed to the kernel and
 // to programs that learn: those make theirs again.

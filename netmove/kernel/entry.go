@@ -29,6 +29,7 @@ func tables() map[netmove.Table]table {
 		netmove.TableVNI:      {(*Namespace).vnis, (*Namespace).putVNI, (*Namespace).dropVNI},
 		netmove.TableVXLAN:    {(*Namespace).vxlanFDB, (*Namespace).putVXLAN, (*Namespace).dropVXLAN},
 		netmove.TableVXLANMDB: {(*Namespace).vxlanMDB, (*Namespace).putVXLANMDB, (*Namespace).dropVXLANMDB},
+		netmove.TablePRL:      {(*Namespace).prl, (*Namespace).putPRL, (*Namespace).dropPRL},
 		netmove.TableQdisc:    {(*Namespace).qdiscs, (*Namespace).putQdisc, (*Namespace).dropQdisc},
 		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop, (*Namespace).dropNexthop},
 		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute, (*Namespace).dropRoute},

@@ -77,6 +77,21 @@ func TestReturnWireguard(t *testing.T) {
 	n.host.SameDump(t, "eth1", before)
 }
 
+// Potential routers travel with a sit tunnel.
+func TestReturnPotentialRouters(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.makeOr(t, "sit", "tunnel add eth1 mode isatap local 192.0.2.1")
+	n.host.Shell(t, `
+		set -e
+		ip tunnel prl prl-default 192.0.2.7 dev eth1
+		ip tunnel prl prl-nodefault 192.0.2.8 dev eth1
+		ip link set eth1 up`)
+	n.returnsFrom(t, "eth1", `
+		ip tunnel prl prl-delete 192.0.2.7 dev net1
+		ip tunnel prl prl-default 192.0.2.66 dev net1`)
+}
+
 // The host says who may attach to a tap.
 func TestReturnTunOwner(t *testing.T) {
 	t.Parallel()

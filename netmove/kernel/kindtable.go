@@ -31,7 +31,7 @@ func kinds() []kind {
 		{name: "ipvlan", outlast: true, options: ipvlanOptions},
 		{name: "ipvtap", outlast: true, options: ipvlanOptions},
 		{name: "macsec", atOnce: true, options: macsecOptions, unread: "secure channels and associations"},
-		{name: "vxlan", options: vxlanOptions, also: "forwarding entries, VNIs", left: "a device below it where there was none"},
+		{name: "vxlan", options: vxlanOptions, also: "forwarding entries, VNIs, multicast groups", left: "a device below it where there was none"},
 		{name: "geneve", options: geneveOptions},
 		{name: "bareudp", options: bareudpOptions},
 		{name: "gre", atOnce: true, also: everyOption},
@@ -41,7 +41,7 @@ func kinds() []kind {
 		{name: "ip6gretap", atOnce: true, also: everyOption},
 		{name: "ip6erspan", atOnce: true, also: everyOption},
 		{name: "ipip", atOnce: true, also: everyOption},
-		{name: "sit", atOnce: true, also: everyOption, unreadIf: routerList},
+		{name: "sit", atOnce: true, also: everyOption + ", potential routers"},
 		{name: "ip6tnl", atOnce: true, also: everyOption},
 		{name: "vti", atOnce: true, also: everyOption},
 		{name: "vti6", atOnce: true, also: everyOption},
@@ -57,7 +57,7 @@ func kinds() []kind {
 		{name: "batadv", bound: true},
 		{name: "openvswitch", bound: true},
 		{name: "ovs-netdev", bound: true},
-		{name: "bridge" + slaveSuffix, options: bridgePortOptions, also: "VLANs, forwarding entries"},
+		{name: "bridge" + slaveSuffix, options: bridgePortOptions, also: "VLANs, forwarding entries, multicast groups"},
 		{name: "bond" + slaveSuffix, options: bondPortOptions},
 		{name: "team" + slaveSuffix},
 		{name: "vrf" + slaveSuffix, options: vrfPortOptions},
@@ -72,18 +72,6 @@ const everyOption = "every option"
 func noHardware(dev netmove.Snapshot) string {
 	if dev.Identity.Parent == "" {
 		return "the state of a device without a kind is not known"
-	}
-	return ""
-}
-
-// routerList tells of an ISATAP tunnel's potential routers, which an ioctl sets.
-func routerList(dev netmove.Snapshot) string {
-	for _, o := range dev.Options {
-		if msg, err := parseMessage(o.Value, 0); err == nil && o.Name == "sit.0" {
-			if flags := msg.attribute(nl.IFLA_IPTUN_FLAGS); len(flags) == 2 && flags[0]|flags[1] != 0 { // SIT_ISATAP
-				return "the list of routers of an ISATAP tunnel"
-			}
-		}
 	}
 	return ""
 }

@@ -15,7 +15,7 @@ type source struct {
 	set    func(ns *Namespace, index int, name string, value []byte) error // by name without the prefix
 }
 
-func sources() [5]source {
+func sources() [6]source {
 	return [...]source{
 		// The number of queues comes before what is about each of them.
 		{ethtoolPrefix, (*Namespace).ethtoolOptions, (*Namespace).setEthtool},
@@ -23,6 +23,7 @@ func sources() [5]source {
 		{vfPrefix, (*Namespace).vfOptions, (*Namespace).setVF},
 		{wireguardPrefix, (*Namespace).wireguardOptions, (*Namespace).setWireguard},
 		{sysfsPrefix, (*Namespace).sysfsOptions, (*Namespace).setSysfs},
+		{timestampPrefix, (*Namespace).timestampOptions, (*Namespace).setTimestamp},
 	}
 }
 

@@ -64,18 +64,23 @@ func (ns *Namespace) setReceive(index int, name string, value []byte) error {
 	return classify(ns.ethtoolIoctl(l.Name, unix.ETHTOOL_SRSSH, slices.Concat(make([]byte, rxfhTableSize), value)))
 }
 
-// ethtoolIoctl sends a request of ethtool's, and takes the answer in its place. Any socket
-// will do: the kernel asks it for its network namespace (sock_ioctl).
+// ethtoolIoctl sends a request of ethtool's, and takes the answer in its place.
 func (ns *Namespace) ethtoolIoctl(device string, command uint32, data []byte) error {
-	defer ns.kernel.watch("an ethtool request")()
 	binary.NativeEndian.PutUint32(data, command)
-	request := struct { // struct ifreq
+	return ns.deviceIoctl(device, unix.SIOCETHTOOL, data)
+}
+
+// deviceIoctl sends a request about the device with that name, and takes the answer in its
+// place. Any socket will do: the kernel asks it for its network namespace (sock_ioctl).
+func (ns *Namespace) deviceIoctl(device string, request uintptr, data []byte) error {
+	defer ns.kernel.watch("an ioctl of a device")()
+	ifreq := struct { // struct ifreq
 		name [unix.IFNAMSIZ]byte
 		data unsafe.Pointer
 		_    [16]byte
 	}{data: unsafe.Pointer(&data[0])}
-	copy(request.name[:unix.IFNAMSIZ-1], device)
-	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(ns.sock.Socket.GetFd()), unix.SIOCETHTOOL, uintptr(unsafe.Pointer(&request)))
+	copy(ifreq.name[:unix.IFNAMSIZ-1], device)
+	_, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(ns.sock.Socket.GetFd()), request, uintptr(unsafe.Pointer(&ifreq)))
 	if errno != 0 {
 		return errno
 	}
