@@ -76,6 +76,10 @@ func (e Entry) Same(other Entry) bool {
 	return e.Table == other.Table && bytes.Equal(e.Message, other.Message)
 }
 
+// filters reports whether the device has a list of addresses that it listens to. A vxlan
+// takes what comes, and its forwarding entries are no such list.
+func (id Identity) filters() bool { return id.Kind != "vxlan" }
+
 // entriesAt are the entries that have not ended by then.
 func (s Snapshot) entriesAt(now BootOffset) []Entry {
 	return slices.DeleteFunc(slices.Clone(s.Entries), func(e Entry) bool { return e.Until != 0 && e.Until <= now })

@@ -64,7 +64,7 @@ func (m *Mover) lookToMend(lower, want Snapshot, up bool) ([]step, error) {
 	}
 	steps := m.mendSteps(dev, want, up)
 	for _, g := range missing(wants, has) {
-		if up && dev.Flags.Up {
+		if up && dev.Flags.Up && below.Identity.filters() {
 			steps.addMinor("", func() error { return m.Host.PutEntry(below.Identity.Index, g) }, "listen to %s", g.Text)
 		}
 	}

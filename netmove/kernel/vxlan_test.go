@@ -86,6 +86,23 @@ func TestReturnOtherVXLANs(t *testing.T) {
 		bridge fdb add 02:66:00:00:00:11 dev net1 nhid 3`)
 }
 
+// What a device of the host's that is built on a vxlan listens to is none of its entries.
+func TestReturnVXLANBelow(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.Shell(t, `
+		set -e
+		ip link add vx0 type vxlan id 5 dstport 4789
+		bridge fdb append 01:00:5e:00:00:01 dev vx0 dst 10.0.0.2
+		ip link set vx0 up
+		ip link add mac0 link vx0 type macvlan
+		ip link set mac0 up
+		ip addr add 192.0.2.1/24 dev mac0`)
+	before := n.host.Settled(t, "mac0")
+	n.giveBack(t, n.attach(t, netmove.Request{Device: "vx0", PodName: "net1"}))
+	n.host.SameDump(t, "mac0", before)
+}
+
 // A vxlan may take several VNIs.
 func TestReturnVNIs(t *testing.T) {
 	t.Parallel()
