@@ -247,10 +247,14 @@ func TestIntoThePod(t *testing.T) {
 		ip nexthop add id 9 via 192.0.2.254 dev eth1
 		ip route add 10.14.0.0/16 nhid 9
 		ip neigh add 192.0.2.9 lladdr 02:00:00:00:00:09 dev eth1
+		ip route append 10.15.0.0/16 dev eth2
+		ip route append 10.15.0.0/16 via 192.0.2.254 dev eth1
+		ip route append 10.16.0.0/16 via 192.0.2.254 dev eth1
+		ip route append 10.16.0.0/16 via 192.0.2.253 dev eth1
 		ip neigh add proxy 192.0.2.10 dev eth1
 		bridge fdb add 02:00:00:00:00:77 dev eth1`)
 	n.pod.IP(t, "link add name eth0 type veth peer name far0")
-	n.pod.Shell(t, "sysctl -qw net.ipv6.conf.default.accept_dad=0; ip link set eth0 up; ip route add 10.4.0.0/16 dev eth0")
+	n.pod.Shell(t, "sysctl -qw net.ipv6.conf.default.accept_dad=0; ip link set eth0 up; ip route add 10.4.0.0/16 dev eth0; ip route add 10.15.0.0/16 dev eth0")
 	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
 	if d := plan[0].Differences; len(d) > 0 {
 		t.Errorf("in the pod: %v", d)
@@ -270,6 +274,9 @@ func TestIntoThePod(t *testing.T) {
 10.1.0.0/16 via 192.0.2.254 dev net1 metric 50 mtu 1400 
 10.4.0.0/16 dev eth0 scope link linkdown 
 10.11.0.0/16 via 198.51.100.1 dev net1 onlink 
+10.15.0.0/16 dev eth0 scope link linkdown 
+10.16.0.0/16 via 192.0.2.254 dev net1 
+10.16.0.0/16 via 192.0.2.253 dev net1 
 2001:db8:1::/48 via fe80::1 dev net1 metric 1024 pref medium
 192.0.2.9 lladdr 02:00:00:00:00:09 PERMANENT 
 0

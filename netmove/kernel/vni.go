@@ -21,12 +21,11 @@ const (
 	sizeofTunnelMsg = 8 // struct tunnel_msg
 	tunnelIfindex   = 4 // offset in it
 
-	vniEntry      = 1 // VXLAN_VNIFILTER_ENTRY
-	vniStart      = 1 // VXLAN_VNIFILTER_ENTRY_START
-	vniEnd        = 2 // VXLAN_VNIFILTER_ENTRY_END
-	vniGroup      = 3 // VXLAN_VNIFILTER_ENTRY_GROUP
-	vniGroup6     = 4 // VXLAN_VNIFILTER_ENTRY_GROUP6
-	vniStatistics = 5 // VXLAN_VNIFILTER_ENTRY_STATS
+	vniEntry  = 1 // VXLAN_VNIFILTER_ENTRY
+	vniStart  = 1 // VXLAN_VNIFILTER_ENTRY_START
+	vniEnd    = 2 // VXLAN_VNIFILTER_ENTRY_END
+	vniGroup  = 3 // VXLAN_VNIFILTER_ENTRY_GROUP
+	vniGroup6 = 4 // VXLAN_VNIFILTER_ENTRY_GROUP6
 )
 
 // vnis reads the VNIs that a vxlan takes, as ranges.
@@ -56,7 +55,6 @@ func (ns *Namespace) vnis(dev *link) ([]netmove.Entry, error) {
 			if err != nil {
 				return nil, err
 			}
-			e.drop(vniStatistics)
 			one := tunnelMessage(0)
 			one.add(unix.NLA_F_NESTED|vniEntry, e.bytes())
 			list = append(list, netmove.Entry{Table: netmove.TableVNI, Text: vniText(e), Message: one.bytes()})
