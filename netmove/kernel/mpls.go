@@ -2,7 +2,9 @@ package kernel
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"os"
 
 	"golang.org/x/sys/unix"
 
@@ -12,8 +14,8 @@ import (
 // mplsRoutes tells of the MPLS routes through the device. The kernel takes the device out of
 // them when it leaves, and deletes none of them (mpls_ifdown).
 func (ns *Namespace) mplsRoutes(dev netmove.Snapshot) ([]string, error) {
-	if has, err := ns.has("mpls_router"); !has || err != nil {
-		return nil, err
+	if _, err := os.Stat("/proc/sys/net/mpls"); errors.Is(err, os.ErrNotExist) {
+		return nil, nil // Linux without MPLS, or its module is not loaded
 	}
 	msgs, err := ns.routeMessages(dev.Identity.Index, unix.AF_MPLS)
 	if answersNone(err) {
