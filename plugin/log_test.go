@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -166,5 +167,13 @@ func TestLaunchedEndsWithTheConnection(t *testing.T) {
 	cancel()
 	if err := n.Serve(told, Registration{}); err != nil {
 		t.Errorf("told to end: %v", err)
+	}
+	runtime, fd := socketPair(t)
+	runtime.Close()
+	t.Setenv(api.PluginSocketEnvVar, strconv.Itoa(fd))
+	t.Setenv(api.PluginNameEnvVar, "other")
+	t.Setenv(api.PluginIdxEnvVar, "07")
+	if err := n.Serve(t.Context(), Registration{}); err == nil {
+		t.Error("the runtime has closed the connection, and that is no error")
 	}
 }
