@@ -94,6 +94,9 @@ func TestRoundTrip(t *testing.T) {
 	if got.Devices[0].Request.Addresses == nil {
 		t.Error(`"no addresses" became "keep the addresses"`)
 	}
+	if saved, err := j.Save(); len(saved) > 0 || err != nil {
+		t.Errorf("records that are on disk are written again: %q, %v", saved, err)
+	}
 	if err := j.Remove("a"); err != nil {
 		t.Error(err)
 	}
