@@ -17,8 +17,8 @@ type changed struct {
 
 // What hosts have for a device that is up, as most rows start.
 const (
-	vethPair = "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far up"
-	onLow    = "ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type "
+	vethPair = "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far addrgenmode none up"
+	onLow    = "ip link add low type veth peer name far; ip link set low up; ip link set far addrgenmode none up; ip link add link low name $d type "
 	up       = "ip link set $d up; ip addr add 192.0.2.1/24 dev $d; ip addr add 2001:db8::1/64 dev $d"
 )
 
@@ -66,13 +66,13 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"macvlan beside a macvlan", []string{onLow + "macvlan mode bridge", up}, []string{"ip link add link $d name up9 type macvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up promisc on"}},
 		{"ipvlan beside an ipvlan", []string{onLow + "ipvlan mode l2", up}, []string{"ip link add link $d name up9 type ipvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up"}},
 
-		// What whoever attaches to a tap tells it.
-		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr", up}, []string{"helper tap-header $d"}},
-		{"header of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-header $d"}},
-		{"offload of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-offload $d"}},
-		{"filter of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-filter $d"}},
-		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr", up}, []string{"helper tap-size $d"}},
-		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"ethtool -s $d mdix on"}},
+		// What whoever attaches to a tap tells it; a dump attaches to those that are down.
+		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-header $d"}},
+		{"header of a tun", []string{"ip tuntap add $d mode tun"}, []string{"helper tap-header $d"}},
+		{"offload of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-offload $d"}},
+		{"filter of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-filter $d"}},
+		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}},
+		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}},
 
 		// Options that a kind can be given, and that are not told where there are none.
 		{"lower device of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"ip link set $d type vxlan id 5 dev lo"}},
@@ -111,6 +111,9 @@ func TestWhatAHostHad(t *testing.T) {
 		{"route of a prefix replaced", []string{vethPair, up, "ip route replace 192.0.2.0/24 dev $d src 192.0.2.1 mtu 1400"}, nil},
 		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil},
 		{"neighbor managed", []string{vethPair, up, "ip neigh add 192.0.2.21 dev $d managed"}, nil},
+		{"route appended", []string{vethPair, up, "ip route add 10.2.0.0/16 via 192.0.2.254 dev $d", "ip route append 10.2.0.0/16 via 192.0.2.253 dev $d"}, nil},
+		{"entry of a group database", []string{vethPair, up, "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0", "bridge mdb add dev br0 port $d grp 239.1.1.5 permanent"}, nil},
+		{"groups of a macvlan on it", []string{vethPair, up, "ip link add link $d name up1 type macvlan mode bridge; ip link set up1 up; ip addr add 198.51.100.1/24 dev up1"}, nil},
 		{"resilient group", []string{vethPair, up, "ip nexthop add id 310 dev $d; ip nexthop add id 311 group 310 type resilient buckets 8; ip route add 10.8.0.0/16 nhid 311"}, nil},
 		{"MAC of a bond", []string{"ip link add bond0 type bond mode active-backup; ip link set bond0 address 02:00:00:00:b0:4d; " + vethPair + "; ip link set $d master bond0; ip link set bond0 up"}, nil},
 		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}},

@@ -96,7 +96,7 @@ func (h history) least(t *testing.T, wrong string) (history, string) {
 			for at := 0; at < len(*lines); {
 				all := *lines
 				*lines = slices.Delete(slices.Clone(all), at, min(at+size, len(all)))
-				if w := h.play(t, 2*time.Second); w != "" {
+				if w := h.play(t, 4*time.Second); w != "" {
 					wrong = w
 				} else {
 					*lines = all

@@ -100,7 +100,7 @@ func settled(t testing.TB, what string, dump func() string) string {
 	last := ""
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(dumpPause) {
 		now := dump()
-		if now == last && !strings.Contains(now, "tentative") {
+		if now == last && !regexp.MustCompile(`tentative|unsettled`).MatchString(now) {
 			return now
 		}
 		last = now

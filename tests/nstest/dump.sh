@@ -12,13 +12,22 @@ settings() {
 	ethtool "$d" | grep -E 'Advertised|Auto-neg|Port|MDI-X|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
 	[ ! -x /bin/wg ] || wg showconf "$d"
 	ip tunnel prl dev "$d"
-	[ ! -e "/sys/class/net/$d/tun_flags" ] || helper tap-state "$d"
+	[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
 	[ ! -e "/sys/class/net/$d/device" ] || helper stamp-state "$d"
-	(cd "/sys/class/net/$d/" && find . -name device -prune -o -type f -perm -200 ! -name uevent -print | sort | xargs grep -Hs .)
+	(cd "/sys/class/net/$d/" && find . -name device -prune -o -type f -perm -200 ! -name uevent ! -name flags -print | sort | xargs grep -Hs .)
 	(cd "/sys/class/net/$d/" && ls -d queues/* upper_* lower_*)
 	for t in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh mpls/conf; do
 		[ ! -d "/proc/sys/net/$t/$d" ] || (cd "/proc/sys/net/$t/$d" && echo "$t" && grep -s . ./*)
 	done
+}
+
+is_up() { [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; }
+
+# waiting prints a line if the kernel has yet to tell protocols of a carrier (linkwatch).
+waiting() {
+	case "$(cat "/sys/class/net/$1/carrier") $(cat "/sys/class/net/$1/operstate")" in
+	"1 down" | "1 lowerlayerdown" | "0 up") echo "unsettled: $1" ;;
+	esac
 }
 
 # tables prints the kernel's tables, whole, or what the device $1 has there.
@@ -35,8 +44,10 @@ tables() {
 	ip maddr show $dev | awk '/^[0-9]/ { d = $2; next } { print "maddr of", d ":", $0 }' | sort
 	ip macsec show | sed -E 's/ PN [0-9]+,?//'                                                  # it counts
 	bridge fdb show $dev | grep -E 'permanent|static|self|extern_learn' | sort                   # the others are learned
-	each "bridge -d" "link show $dev" "vlan show $dev" "vlan tunnelshow $dev" "vni show $dev" "mdb show" "mst show $dev"
-	tc -d qdisc show $dev | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
+	bridge -d -o link show $dev | sort
+	bridge -d mdb show | grep -v ' temp' | sort # the others are learned
+	each "bridge -d" "vlan show $dev" "vlan tunnelshow $dev" "vni show $dev" "mst show $dev"
+	tc -d qdisc show $dev | sort | sed '/ 0: root/s/ quantum [0-9]*//' # the kernel's own: of the MTU that there was when the device first went up
 }
 
 # whole prints what is of no device.
@@ -58,8 +69,12 @@ each() {
 if [ $# -gt 0 ]; then
 	tables "$1"
 	settings "$1"
+	waiting "$1"
 	exit
 fi
 tables
 whole
-for dir in /sys/class/net/*/; do settings "$(basename "$dir")"; done
+for dir in /sys/class/net/*/; do
+	settings "$(basename "$dir")"
+	waiting "$(basename "$dir")"
+done

@@ -58,9 +58,9 @@ type randomKind struct {
 }
 
 func randomKinds() []randomKind {
-	const low = "ip link add low type veth peer name far; ip link set low up; ip link set far up; ip link add link low name $d type "
+	const low = "ip link add low type veth peer name far; ip link set low up; ip link set far addrgenmode none up; ip link add link low name $d type "
 	kinds := []randomKind{
-		{script: "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far up", port: true},
+		{script: "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far addrgenmode none up", port: true},
 		{script: "ip link add $d type ifb", port: true},
 		{script: low + "macvlan mode bridge"},
 		{script: low + "macvlan mode source"},
@@ -187,7 +187,12 @@ func RandomDevice(chance *rand.Rand, device string) Script {
 
 // RandomNode is a script of what else a host has that is about the device.
 func RandomNode(chance *rand.Rand, device string, places ...*NS) Script {
-	return Script{Device: device, Places: places, Lines: filled(chance, some(chance, []string{
+	return Script{Device: device, Places: places, Lines: filled(chance, some(chance, nodeLines()))}
+}
+
+// nodeLines is what a host has beside a device, or on it.
+func nodeLines() []string {
+	return []string{
 		"ip link add link $d name up1 type macvlan mode bridge; ip link set up1 up; ip addr add 198.51.100.1/24 dev up1",
 		"ip link add link $d name up2 type vlan id 7; ip link set up2 up; ip addr add 2001:db8:77::1/64 dev up2; ip route add 10.77.0.0/16 dev up2",
 		"ip link add link $d name up3 type ipvlan mode l2; ip link set up3 up",
@@ -201,7 +206,7 @@ func RandomNode(chance *rand.Rand, device string, places ...*NS) Script {
 		"ip xfrm policy add src 10.0.0.0/8 dst 10.0.0.0/8 dev $d dir out action allow", "ip addrlabel add prefix 2001:db8::/32 dev $d label 99",
 		"bridge fdb add 02:00:00:00:00:88 dev other1", "ip maddr add 01:00:5e:00:03:01 dev other1",
 		"sysctl -qw net.ipv4.conf.default.rp_filter=%small% net.ipv6.conf.default.hop_limit=%n%",
-	}))}
+	}
 }
 
 // attacks is what a pod with NET_ADMIN does to its device.
