@@ -189,7 +189,7 @@ func TestWishTraffic(t *testing.T) {
 		far.IP(t, "neigh replace "+ip+" dev eth1p nud permanent lladdr "+podMAC(t, n))
 	}
 	for _, dst := range []string{"203.0.113.1", "198.18.0.1", "2001:db8:1::1", "2001:db8:9::1"} {
-		out, err := n.pod.Command("ping", "-c1", "-W2", "-Mdo", "-s1900", dst).CombinedOutput()
+		out, err := n.pod.Command("ping", "-c1", "-w60", "-Mdo", "-s1900", dst).CombinedOutput()
 		if err != nil {
 			t.Errorf("ping %s from the pod: %v\n%s", dst, err, out)
 		}
