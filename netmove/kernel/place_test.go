@@ -1,6 +1,7 @@
 package kernel_test
 
 import (
+	"errors"
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -46,4 +47,26 @@ func TestReturnRoutesBesideOthers(t *testing.T) {
 	n.host.SameDump(t, "eth1", before)
 	n.host.SameDump(t, "eth2", other)
 	sameText(t, "the order of routes", order, n.host.IP(t, "-4 route show table all"))
+}
+
+// What somebody has put in their place meanwhile stays the one that counts.
+func TestReturnRoutesWhosePlaceIsTaken(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	n.veth(t, "eth2")
+	n.host.Shell(t, `
+		set -e
+		ip link set eth1 up
+		ip link set eth2 up
+		ip addr add 192.0.1.1/24 dev eth1
+		ip route append 10.1.0.0/16 via 192.0.1.254
+		ip route append 10.1.0.0/16 via 192.0.1.253`)
+	n.host.Settled(t, "eth1")
+	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	n.host.IP(t, "route add 10.1.0.0/16 dev eth2")
+	if err := n.mover.Return(n.podNS, &plan[0]); !errors.Is(err, netmove.ErrDiffers) {
+		t.Errorf("error is %v, want %v", err, netmove.ErrDiffers)
+	}
+	sameText(t, "routes", "10.1.0.0/16 dev eth2 scope link \n10.1.0.0/16 via 192.0.1.253 dev eth1 \n", n.host.IP(t, "route show 10.1.0.0/16"))
 }

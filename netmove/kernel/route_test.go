@@ -2,6 +2,8 @@ package kernel_test
 
 import (
 	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -46,6 +48,10 @@ func TestReturnRoutesOfEveryForm(t *testing.T) {
 	n.giveBack(t, plan)
 	n.host.SameDump(t, "eth1", before)
 	sameText(t, "routes", all, show())
+	_, left, _ := strings.Cut(n.host.IP(t, "-6 route show 2001:db8:1::/64"), "expires ")
+	if seconds, err := strconv.Atoi(strings.Split(left, "sec")[0]); err != nil || seconds > 1000 {
+		t.Errorf("%d seconds are left, %v", seconds, err)
+	}
 }
 
 // A route whose time is over while the device is away is not missed.
