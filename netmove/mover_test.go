@@ -104,6 +104,9 @@ func (f *fixture) plan(requests ...netmove.Request) (netmove.Plan, error) {
 		if devices[i], err = netmove.Read(f.host, r.Device); err != nil {
 			return nil, err
 		}
+		if devices[i].Features, err = f.host.Features(devices[i].Identity.Index); err != nil {
+			return nil, err
+		}
 	}
 	plan, err := netmove.NewPlan(requests, devices)
 	if err != nil {

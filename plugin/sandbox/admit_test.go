@@ -4,6 +4,8 @@ import (
 	"errors"
 	"strings"
 	"testing"
+
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
 // create asks for a container of a pod.
@@ -57,6 +59,19 @@ func TestGateOfAPodThatWasMissed(t *testing.T) {
 		t.Errorf("a pod that asks for nothing is refused: %v", err)
 	}
 	n.asBefore(t, before)
+}
+
+// A pod that is losing its devices does not pass as one that has them.
+func TestGateWhileDevicesReturn(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	r := *n.recordOf(t, pod)
+	r.State = journal.Returning
+	if err := n.journal.Put(&r); err != nil {
+		t.Fatal(err)
+	}
+	if n.create(t, pod) == nil || n.run(t.Context(), pod) == nil {
+		t.Error("not refused")
+	}
 }
 
 // A program renames its device, another one restarts, the config changes, the

@@ -406,11 +406,16 @@ func TestFeaturesAreRead(t *testing.T) {
 	if err := n.run(t.Context(), pod); err != nil {
 		t.Fatal(err)
 	}
-	if dev, err := netmove.Read(n.namespaceOf(t, pod), "eth5"); err != nil || dev.Features["rx-gro"].On {
-		t.Errorf("in the pod it is %+v, %v", dev, err)
+	ns := n.namespaceOf(t, pod)
+	if got, err := ns.Features(index(t, ns, "eth5")); err != nil || got["rx-gro"].On {
+		t.Errorf("in the pod they are %+v, %v", got, err)
 	}
 	if err := n.run(t.Context(), n.pod("b", "- {name: eth1, ethtool: {features: {rx-gro: false}}}")); err == nil {
 		t.Error("a feature that the device does not have is no reason to refuse")
+	}
+	err := n.run(t.Context(), n.pod("c", "- {name: eth7, ethtool: {features: {rx-gro: false}}}"))
+	if want := `device "eth7" not found on this node`; fmt.Sprint(err) != want {
+		t.Errorf("error is %v, want %s", err, want)
 	}
 }
 
