@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/tests/nstest"
 )
 
@@ -119,5 +120,41 @@ func TestWhatAHostHad(t *testing.T) {
 		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}},
 	} {
 		t.Run(c.name, c.test)
+	}
+}
+
+// What other devices of a host have they have while a pod has this one, too, or the
+// device is refused.
+func TestWhatOthersKeep(t *testing.T) {
+	t.Parallel()
+	const other = "ip link add other1 type veth peer name otherp; ip link set otherp up; ip link set other1 up; ip addr add 198.18.0.1/24 dev other1"
+	for _, c := range []struct {
+		name string
+		host []string
+		show string // what others have
+	}{
+		{"route with a leg through it", []string{"ip route add 10.91.0.0/16 nexthop via 192.0.2.254 dev $d nexthop via 198.18.0.254 dev other1"}, "ip route get 10.91.0.1"},
+		{"route with its address as source", []string{"ip route add 10.92.0.0/16 via 198.18.0.254 src 192.0.2.1"}, "ip route get 10.92.0.1"},
+		{"group with another nexthop", []string{"ip nexthop add id 1 via 192.0.2.254 dev $d; ip nexthop add id 2 via 198.18.0.254 dev other1; ip nexthop add id 3 group 1/2; ip route add 10.93.0.0/16 nhid 3"}, "ip route get 10.93.0.1"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.host.Shell(t, nstest.Script{Device: "eth1", Lines: append([]string{"set -e", vethPair, up, other}, c.host...)}.String())
+			n.host.Shell(t, c.show)
+			snapshot, err := n.hostNS.Snapshot("eth1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(snapshot.Loss) > 0 {
+				return
+			}
+			plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
+			if out, err := n.host.Command("sh", "-c", c.show).CombinedOutput(); err != nil {
+				t.Errorf("while the pod has it: %s: %v: %s", c.show, err, out)
+			}
+			n.giveBack(t, plan)
+			n.host.Shell(t, c.show)
+		})
 	}
 }
