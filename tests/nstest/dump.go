@@ -97,15 +97,15 @@ func (ns *NS) SettledWhole(t testing.TB) string {
 
 func settled(t testing.TB, what string, dump func() string) string {
 	t.Helper()
-	last := ""
+	last, before := "", ""
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(dumpPause) {
 		now := dump()
 		if now == last && !regexp.MustCompile(`tentative|unsettled`).MatchString(now) {
 			return now
 		}
-		last = now
+		before, last = last, now
 	}
-	t.Errorf("%s does not settle:\n%s", what, last)
+	t.Errorf("%s does not settle:\n%s\n%s", what, last, Diff(before, last))
 	return last
 }
 

@@ -3,29 +3,46 @@
 exec 2>/dev/null          # a kernel that lacks a table says so, each time
 mount -t sysfs sysfs /sys # that of the network namespace
 
-# settings prints what one device is asked for.
+# settings prints what devices are asked for, one by one. It starts few processes: the
+# virtual machine takes long for each.
 settings() {
-	d=$1
-	echo "settings of $d"
-	each tc "filter show dev $d" "filter show dev $d ingress" "filter show dev $d egress" "class show dev $d" "chain show dev $d ingress" "chain show dev $d egress"
-	for f in k l g c a x n T -show-priv-flags -show-eee -show-fec; do ethtool -$f "$d"; done
-	ethtool "$d" | grep -E 'Advertised|Auto-neg|Port|MDI-X|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
-	[ ! -x /bin/wg ] || wg showconf "$d"
-	ip tunnel prl dev "$d"
-	[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
-	[ ! -e "/sys/class/net/$d/device" ] || helper stamp-state "$d"
-	(cd "/sys/class/net/$d/" && find . -name device -prune -o -type f -perm -200 ! -name uevent ! -name flags -print | sort | xargs grep -Hs .)
-	(cd "/sys/class/net/$d/" && ls -d queues/* upper_* lower_*)
-	for t in ipv4/conf ipv6/conf ipv4/neigh ipv6/neigh mpls/conf; do
-		[ ! -d "/proc/sys/net/$t/$d" ] || (cd "/proc/sys/net/$t/$d" && echo "$t" && grep -s . ./*)
+	for d; do
+		echo "settings of $d"
+		case "$(tc qdisc show dev "$d")" in
+		*clsact* | *ingress* | *prio* | *htb* | *tbf*)
+			each tc "filter show dev $d" "filter show dev $d ingress" "filter show dev $d egress" "class show dev $d" "chain show dev $d ingress" "chain show dev $d egress"
+			;;
+		esac
+		hardware=
+		[ ! -e "/sys/class/net/$d/device" ] || hardware="a x n T -show-priv-flags -show-eee -show-fec"
+		for f in k l g c $hardware; do ethtool -$f "$d"; done
+		ethtool "$d" | grep -E 'Advertised|Auto-neg|Port|MDI-X|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
+		[ ! -x /bin/wg ] || wg showconf "$d"
+		ip tunnel prl dev "$d"
+		[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
+		[ -z "$hardware" ] || helper stamp-state "$d"
+		waiting "$d"
 	done
+	(cd /sys/class/net && for d; do
+		ls -d "$d"/queues/* "$d"/upper_* "$d"/lower_*
+		find "$d"/ -name device -prune -o -type f -perm -200 ! -name uevent ! -name flags -print
+	done | sort | xargs grep -Hs .)
+	(cd /proc/sys/net && for d; do
+		grep -s . ipv4/conf/"$d"/* ipv6/conf/"$d"/* ipv4/neigh/"$d"/* ipv6/neigh/"$d"/* mpls/conf/"$d"/*
+	done)
 }
 
-is_up() { [ $(($(cat "/sys/class/net/$1/flags") & 1)) = 1 ]; }
+is_up() {
+	read -r flags <"/sys/class/net/$1/flags"
+	[ $((flags & 1)) = 1 ]
+}
 
 # waiting prints a line if the kernel has yet to tell protocols of a carrier (linkwatch).
 waiting() {
-	case "$(cat "/sys/class/net/$1/carrier") $(cat "/sys/class/net/$1/operstate")" in
+	carrier='' operstate=''
+	read -r carrier <"/sys/class/net/$1/carrier"
+	read -r operstate <"/sys/class/net/$1/operstate"
+	case "$carrier $operstate" in
 	"1 down" | "1 lowerlayerdown" | "0 up") echo "unsettled: $1" ;;
 	esac
 }
@@ -66,15 +83,12 @@ each() {
 	for arguments; do $command $arguments; done
 }
 
-if [ $# -gt 0 ]; then
-	tables "$1"
-	settings "$1"
-	waiting "$1"
-	exit
-fi
-tables
-whole
-for dir in /sys/class/net/*/; do
-	settings "$(basename "$dir")"
-	waiting "$(basename "$dir")"
-done
+tables "$1"
+[ $# -gt 0 ] || {
+	whole
+	for dir in /sys/class/net/*/; do # bonding_masters is none
+		dir=${dir%/}
+		set -- "$@" "${dir##*/}"
+	done
+}
+settings "$@"
