@@ -16,7 +16,9 @@ settings() {
 		hardware=
 		[ ! -e "/sys/class/net/$d/device" ] || hardware="a x n T -show-priv-flags -show-eee -show-fec"
 		for f in k l g c $hardware; do ethtool -$f "$d"; done
-		ethtool "$d" | grep -E 'Advertised|Auto-neg|Port|MDI-X|Wake-on|message|^ +[0-9]+base' # not what came out of a negotiation
+		ethtool "$d" | awk '/Advertised|Auto-neg|Port|MDI-X|Wake-on|message|^ +[0-9]+base/
+			/Speed|Duplex/ { fixed = fixed $0 }
+			/Auto-negotiation: off/ { print fixed } # and not what came out of a negotiation'
 		[ ! -x /bin/wg ] || wg showconf "$d"
 		ip tunnel prl dev "$d"
 		[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
@@ -43,6 +45,7 @@ waiting() {
 	read -r carrier <"/sys/class/net/$1/carrier"
 	read -r operstate <"/sys/class/net/$1/operstate"
 	case "$carrier $operstate" in
+	*dormant | *testing) echo "$1 is $operstate" ;;
 	"1 down" | "1 lowerlayerdown" | "0 up") echo "unsettled: $1" ;;
 	esac
 }
@@ -57,7 +60,7 @@ tables() {
 		each "ip -d -$family" "neigh show $dev nud permanent" "neigh show $dev nud noarp" "neigh show proxy $dev" "rule show" "mroute show table all"
 		ip "-$family" neigh show $dev nud all | grep managed
 	done
-	each "ip -d" "addr show $dev" "nexthop show $dev" "nexthop show groups" "token show $dev"
+	each "ip -d" "link show $dev" "-o addr show $dev" "nexthop show $dev" "nexthop show groups" "token show $dev"
 	ip maddr show $dev | awk '/^[0-9]/ { d = $2; next } { print "maddr of", d ":", $0 }' | sort
 	ip macsec show | sed -E 's/ PN [0-9]+,?//'                                                  # it counts
 	bridge fdb show $dev | grep -E 'permanent|static|self|extern_learn' | sort                   # the others are learned
