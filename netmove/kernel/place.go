@@ -77,7 +77,7 @@ func (ns *Namespace) beside(own map[string]string, index int) (map[string][]stri
 				return nil, err
 			}
 			if key := msg.routeKey(); wanted[key] {
-				e, _, err := routeEntry(dumped, family, index)
+				e, _, err := ns.routeEntry(dumped, family, index)
 				if err != nil {
 					return nil, err
 				}

@@ -180,7 +180,7 @@ func (ns *Namespace) othersRoute(s sourced) (r namedRoute, err error) {
 	if len(s.through) > 0 {
 		first = s.through[0]
 	}
-	if r.Entry, static, err = routeEntry(s.bytes(), unix.AF_INET, first); err != nil || !static {
+	if r.Entry, static, err = ns.routeEntry(s.bytes(), unix.AF_INET, first); err != nil || !static {
 		r.Entry = netmove.Entry{}
 	}
 	r.Text = destination(nl.DeserializeRtMsg(s.fixed), s.attribute(unix.RTA_DST)).String()

@@ -44,7 +44,7 @@ func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 			return nil, err
 		}
 		for _, msg := range msgs {
-			e, static, err := routeEntry(msg, family, dev.Identity.Index)
+			e, static, err := ns.routeEntry(msg, family, dev.Identity.Index)
 			switch {
 			case err != nil:
 				return nil, err
@@ -61,7 +61,7 @@ func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 }
 
 // routeEntry makes an entry of a dumped route.
-func routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static bool, err error) {
+func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static bool, err error) {
 	msg, err := parseMessage(dumped, unix.SizeofRtMsg)
 	if err != nil {
 		return netmove.Entry{}, false, err
@@ -100,7 +100,7 @@ func routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static
 	r.Dst = destination(rt, msg.attribute(unix.RTA_DST))
 	e := netmove.Entry{Table: netmove.TableRoute, Text: routeText(rt, r, msg), Message: msg.bytes(), Route: r}
 	if left > 0 {
-		e.Until = Linux{}.Now() + netmove.BootOffset(left)
+		e.Until = ns.kernel.Now() + netmove.BootOffset(left)
 	}
 	return e, true, err
 }
