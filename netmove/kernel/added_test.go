@@ -142,7 +142,7 @@ func TestWhatOthersKeep(t *testing.T) {
 			n := newNode(t)
 			n.host.Shell(t, nstest.Script{Device: "eth1", Lines: append([]string{"set -e", vethPair, up, other}, c.host...)}.String())
 			n.host.Shell(t, c.show)
-			snapshot, err := n.hostNS.Snapshot("eth1")
+			snapshot, err := netmove.Read(n.hostNS, "eth1")
 			if err != nil {
 				t.Fatal(err)
 			}
