@@ -154,18 +154,18 @@ func TestAttach(t *testing.T) {
 	}
 	// eth1 of the host had ifindex 2, which is eth0's in the pod.
 	want := `host
-  1 lo inode 1001 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
+  1 lo inode 1001 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags []
   eth1.5 has eth1.5.6 on it
-  5 eth1.5 inode 1007 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  5 eth1.5 inode 1007 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags [up]
     10.5.0.1/24 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
-  6 eth1.5.6 inode 1008 altnames [] alias "" mac  mtu 1400 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  6 eth1.5.6 inode 1008 altnames [] alias "" mac  mtu 1400 qlen 0 group 0 master 0 flags [up]
 pod
   rule from 192.0.2.9/32 table 100
   rule fwmark 0x1 table 100
-  1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags {Up:false NoARP:false Promisc:false AllMulti:false Multicast:false}
-  2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags []
+  2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags [up]
   eth2 has eth1.5 on it
-  3 eth2 inode 1003 altnames ["enp2s0"] alias "rack 3" mac 02:00:00:00:00:ff mtu 9000 qlen 1000 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:true}
+  3 eth2 inode 1003 altnames ["enp2s0"] alias "rack 3" mac 02:00:00:00:00:ff mtu 9000 qlen 1000 group 0 master 0 flags [up multicast]
     192.0.2.1/24 label "eth2:x" scope 0 flags 0x80 metric 77 proto 0 valid 4294967295 preferred 4294967295
     192.0.2.2/24 label "eth2" scope 0 flags 0x80 metric 0 proto 99 valid 4294967295 preferred 4294967295
     2001:db8::2/64 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
@@ -176,14 +176,14 @@ pod
     option gso_max_size 0102
     sysctl ipv4/conf/arp_ignore 0
     sysctl ipv6/conf/accept_ra 0
-  4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags {Up:true NoARP:false Promisc:false AllMulti:false Multicast:false}
+  4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags [up]
     192.0.2.9/24 label "eth1" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
     route 0.0.0.0/0 via 198.51.100.1 table 100 302e302e302e302f3020766961203139382e35312e3130302e31207461626c6520313030
     neighbor 192.0.2.1 lladdr 02:00:00:00:00:09 3139322e302e322e31206c6c616464722030323a30303a30303a30303a30303a3039
     route 198.51.100.0/24 src 192.0.2.9 3139382e35312e3130302e302f323420737263203139322e302e322e39
     sysctl ipv4/conf/arp_ignore 1
     sysctl ipv6/conf/accept_ra 0
-  5 eth3 inode 1005 altnames [] alias "" mac  mtu 1500 qlen 0 group 7 master 0 flags {Up:true NoARP:false Promisc:true AllMulti:false Multicast:false}
+  5 eth3 inode 1005 altnames [] alias "" mac  mtu 1500 qlen 0 group 7 master 0 flags [up promisc]
     option feature.rx-gro 66616c7365
     option gso_max_size a0860100
 `

@@ -142,15 +142,24 @@ type LinkFlags struct {
 	Promisc   bool `json:"promisc,omitempty"`  // IFF_PROMISC, as set by the user
 	AllMulti  bool `json:"allMulti,omitempty"` // IFF_ALLMULTI, as set by the user
 	Multicast bool `json:"multicast"`          // IFF_MULTICAST
+
+	Debug      bool `json:"debug,omitempty"`      // IFF_DEBUG
+	NoTrailers bool `json:"noTrailers,omitempty"` // IFF_NOTRAILERS
+	Dynamic    bool `json:"dynamic,omitempty"`    // IFF_DYNAMIC
+	PortSel    bool `json:"portSel,omitempty"`    // IFF_PORTSEL
+	AutoMedia  bool `json:"autoMedia,omitempty"`  // IFF_AUTOMEDIA
 }
 
-// text names the flags that are set, but Up.
-func (f LinkFlags) text() string {
-	words := []string{}
+// String names the flags that are set, as ip-link(8) does.
+func (f LinkFlags) String() string {
+	var words []string
 	for _, flag := range []struct {
 		set  bool
 		name string
-	}{{f.NoARP, "noarp"}, {f.Promisc, "promisc"}, {f.AllMulti, "allmulti"}, {f.Multicast, "multicast"}} {
+	}{
+		{f.Up, "up"}, {f.NoARP, "noarp"}, {f.Promisc, "promisc"}, {f.AllMulti, "allmulti"}, {f.Multicast, "multicast"},
+		{f.Debug, "debug"}, {f.NoTrailers, "notrailers"}, {f.Dynamic, "dynamic"}, {f.PortSel, "portsel"}, {f.AutoMedia, "automedia"},
+	} {
 		if flag.set {
 			words = append(words, flag.name)
 		}

@@ -72,10 +72,15 @@ func (ns *Namespace) SetMaster(index, master int) error {
 func (ns *Namespace) SetFlags(index int, f netmove.LinkFlags) error {
 	info := ifInfo(index)
 	for bit, on := range map[uint32]bool{
-		unix.IFF_NOARP:     f.NoARP,
-		unix.IFF_PROMISC:   f.Promisc,
-		unix.IFF_ALLMULTI:  f.AllMulti,
-		unix.IFF_MULTICAST: f.Multicast,
+		unix.IFF_NOARP:      f.NoARP,
+		unix.IFF_PROMISC:    f.Promisc,
+		unix.IFF_ALLMULTI:   f.AllMulti,
+		unix.IFF_MULTICAST:  f.Multicast,
+		unix.IFF_DEBUG:      f.Debug,
+		unix.IFF_NOTRAILERS: f.NoTrailers,
+		unix.IFF_DYNAMIC:    f.Dynamic,
+		unix.IFF_PORTSEL:    f.PortSel,
+		unix.IFF_AUTOMEDIA:  f.AutoMedia,
 	} {
 		info.Change |= bit
 		if on {

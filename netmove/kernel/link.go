@@ -183,11 +183,16 @@ func (l *link) setAltnames(props []byte) error {
 
 func parseFlags(bits uint32) netmove.LinkFlags {
 	return netmove.LinkFlags{
-		Up:        bits&unix.IFF_UP != 0,
-		NoARP:     bits&unix.IFF_NOARP != 0,
-		Promisc:   bits&unix.IFF_PROMISC != 0,
-		AllMulti:  bits&unix.IFF_ALLMULTI != 0,
-		Multicast: bits&unix.IFF_MULTICAST != 0,
+		Up:         bits&unix.IFF_UP != 0,
+		NoARP:      bits&unix.IFF_NOARP != 0,
+		Promisc:    bits&unix.IFF_PROMISC != 0,
+		AllMulti:   bits&unix.IFF_ALLMULTI != 0,
+		Multicast:  bits&unix.IFF_MULTICAST != 0,
+		Debug:      bits&unix.IFF_DEBUG != 0,
+		NoTrailers: bits&unix.IFF_NOTRAILERS != 0,
+		Dynamic:    bits&unix.IFF_DYNAMIC != 0,
+		PortSel:    bits&unix.IFF_PORTSEL != 0,
+		AutoMedia:  bits&unix.IFF_AUTOMEDIA != 0,
 	}
 }
 

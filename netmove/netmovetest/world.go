@@ -377,7 +377,7 @@ func (w *World) String() string {
 }
 
 func printDevice(b *strings.Builder, d *netmove.Snapshot) {
-	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags %+v\n",
+	fmt.Fprintf(b, "  %d %s inode %d altnames %q alias %q mac %s mtu %d qlen %d group %d master %d flags [%s]\n",
 		d.Identity.Index, d.Name, d.Identity.Inode, slices.Sorted(slices.Values(d.Altnames)), d.Alias,
 		d.MAC, d.MTU, d.TxQueueLen, d.Group, d.Master.Index, d.Flags)
 	for _, a := range d.Addresses {
