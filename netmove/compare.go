@@ -55,7 +55,7 @@ func (t *todo) addMinor(attribute string, do func() error, what string, args ...
 func equal[T comparable](t *todo, attribute string, have, want T, do func() error, what string) {
 	if have != want {
 		*t = append(*t, step{
-			what: fmt.Sprintf(what, want), attribute: attribute, do: do, is: fmt.Sprintf("%q, not %q", fmt.Sprint(have), fmt.Sprint(want)),
+			what: fmt.Sprintf(what, want), attribute: attribute, do: do, is: fmt.Sprintf("%v, not %v", have, want),
 		})
 	}
 }

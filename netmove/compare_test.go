@@ -243,3 +243,39 @@ func TestArrivalIsChecked(t *testing.T) {
 		t.Errorf("differences (-want +got):\n%s\n%v", diff, plan[0].Differences)
 	}
 }
+
+// The kernel builds a macvlan of the pod's beside ours, on the host's device, when it is built
+// on ours. It goes from a namespace that the pod made, and stays where others have one.
+func TestSiblingsGo(t *testing.T) {
+	f := newFixture()
+	eth2, err := f.host.ByName("eth2")
+	if err != nil {
+		t.Fatal(err)
+	}
+	below := eth2.Identity.Index
+	macvlan := func(name string) netmove.Snapshot {
+		return netmove.Snapshot{Name: name, MTU: 1500, Identity: netmove.Identity{Kind: "macvlan"}}
+	}
+	f.host.AddUpper(f.host, below, macvlan("mac0"))
+	elder := f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("elder")).Identity.Index)
+	elder.Enter()
+	f.pod = f.AddNamespace("young pod")
+	f.pod.Knows(elder)
+	plan := f.mustPlan(t, netmove.Request{Device: "mac0"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	f.pod.AddUpper(f.host, below, macvlan("own")) // dies with the pod
+	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index)
+	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac2")).Identity.Index).Enter()
+	other := f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("other")).Identity.Index)
+	other.Enter()
+	other.Share()
+	f.returnAll(t, plan)
+	world := f.String()
+	for name, stays := range map[string]bool{"mac0": true, "elder": true, "own": true, "other": true, "mac1": false, "mac2": false} {
+		if strings.Contains(world, "eth2 has "+name+" on it") != stays {
+			t.Errorf("%s on the host's device: %v, want %v:\n%s", name, !stays, stays, world)
+		}
+	}
+}

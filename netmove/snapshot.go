@@ -31,6 +31,7 @@ type Snapshot struct {
 	Entries    []Entry    `json:"entries,omitempty"`
 	Programs   []Program  `json:"programs,omitempty"`
 	Qdisc      string     `json:"-"`       // IFLA_QDISC, the kind of the root one
+	Below      int        `json:"-"`       // IFLA_LINK, the ifindex of the device that it is built on; 0: none in its namespace
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
 	// Parts are those that were read. A record of an older version, which has none, has all.
@@ -157,8 +158,16 @@ func (f LinkFlags) String() string {
 		set  bool
 		name string
 	}{
-		{f.Up, "up"}, {f.NoARP, "noarp"}, {f.Promisc, "promisc"}, {f.AllMulti, "allmulti"}, {f.Multicast, "multicast"},
-		{f.Debug, "debug"}, {f.NoTrailers, "notrailers"}, {f.Dynamic, "dynamic"}, {f.PortSel, "portsel"}, {f.AutoMedia, "automedia"},
+		{f.Up, "up"},
+		{f.NoARP, "noarp"},
+		{f.Promisc, "promisc"},
+		{f.AllMulti, "allmulti"},
+		{f.Multicast, "multicast"},
+		{f.Debug, "debug"},
+		{f.NoTrailers, "notrailers"},
+		{f.Dynamic, "dynamic"},
+		{f.PortSel, "portsel"},
+		{f.AutoMedia, "automedia"},
 	} {
 		if flag.set {
 			words = append(words, flag.name)

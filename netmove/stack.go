@@ -3,6 +3,7 @@ package netmove
 import (
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // Here is the Nsid of a device that is in the namespace itself.
@@ -73,9 +74,28 @@ const (
 	cleanLooks   = 2  // in a row, that are enough
 )
 
+// sharesBelow reports whether the kernel builds what is made on the device beside it, on the
+// one below (macvlan_common_newlink, ipvlan_link_new).
+func (s Snapshot) sharesBelow() bool {
+	return s.Below != 0 && slices.Contains([]string{"macvlan", "macvtap", "ipvlan", "ipvtap"}, s.Identity.Kind)
+}
+
+// built finds what may have been built on the device. Of those that stand beside it, others'
+// are left out: the pod has some of its own that go with its namespace, and so have pods
+// that the host knows.
+func (m *Mover) built(pod Namespace, dev Snapshot) ([]Upper, error) {
+	found, err := pod.Stacked(m.Host, dev.Identity.Index)
+	if err != nil || !dev.sharesBelow() {
+		return found, err
+	}
+	beside, err := pod.Stacked(m.Host, dev.Below)
+	beside = slices.DeleteFunc(beside, func(u Upper) bool { return u.Nsid == Here || u.Shared })
+	return append(found, beside...), err
+}
+
 // unstackFound removes what one look finds, and tells how many that were.
 func (m *Mover) unstackFound(pod Namespace, dev, before Snapshot) (removed int, err error) {
-	found, err := pod.Stacked(m.Host, dev.Identity.Index)
+	found, err := m.built(pod, dev)
 	if err != nil {
 		return 0, fmt.Errorf("look for devices on it: %w", err)
 	}

@@ -114,6 +114,9 @@ func parseLink(msg []byte) (link, error) {
 	}
 	l.Role.Immovable = l.Role.Immovable || boundToNamespace(l.Identity.Kind)
 	l.Role.ForeignPeer = isPair(l.Identity.Kind) && l.lowerForeign
+	if !l.lowerForeign {
+		l.Below = l.standsOn()
+	}
 	return l, nil
 }
 

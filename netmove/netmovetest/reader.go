@@ -12,6 +12,7 @@ import (
 func (ns *Namespace) link(d *netmove.Snapshot) netmove.Snapshot {
 	c := ns.copyOf(d)
 	c.Parts = netmove.PartLink
+	c.Below = ns.below(d)
 	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.TakenAt = nil, nil, nil, nil, 0
 	return c
 }

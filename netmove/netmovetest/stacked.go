@@ -75,6 +75,16 @@ func (w *World) on(d *netmove.Snapshot) (list []*netmove.Snapshot) {
 	return list
 }
 
+// below is the ifindex of the device that one is built on, if that is in the namespace.
+func (ns *Namespace) below(d *netmove.Snapshot) int {
+	for index, lower := range ns.devices {
+		if lower.Identity.Inode == ns.world.below[d.Identity.Inode] {
+			return index
+		}
+	}
+	return 0
+}
+
 // raise sets a device up or down, and VLANs on it, too (vlan_device_event). Down
 // costs IPv6 addresses, and a VLAN its routes.
 func (w *World) raise(d *netmove.Snapshot, up bool) {
