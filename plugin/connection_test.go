@@ -400,3 +400,103 @@ func TestSynchronize(t *testing.T) {
 		})
 	}
 }
+
+// Connections that do not last are tried for ever more seldom, and at last about once a second;
+// their end is told when it has another reason. After one that has lasted all begins anew. The
+// clock is the test's.
+func TestReconnects(t *testing.T) {
+	absent, cut := errors.New("absent"), errors.New("cut")
+	connections := []struct {
+		lasts time.Duration
+		err   error
+		pause time.Duration // the longest after it
+		told  bool
+	}{
+		{0, absent, 50 * time.Millisecond, true},
+		{0, absent, 100 * time.Millisecond, false},
+		{0, cut, 200 * time.Millisecond, true},
+		{lastRetry, cut, 400 * time.Millisecond, false},
+		{lastRetry + 1, cut, 50 * time.Millisecond, true},
+		{0, cut, 100 * time.Millisecond, false},
+		{0, absent, 200 * time.Millisecond, true},
+		{0, absent, 400 * time.Millisecond, false},
+		{0, absent, 800 * time.Millisecond, false},
+		{0, absent, time.Second, false},
+		{0, absent, time.Second, false},
+		{0, nil, 0, false},
+	}
+	synctest.Test(t, func(t *testing.T) {
+		n := newNode(t, allowAll)
+		log := n.recordLog()
+		ctx, cancel := context.WithCancel(t.Context())
+		next, told := 0, 0
+		var ended time.Time
+		connect := func() error {
+			if next > 0 {
+				before := connections[next-1]
+				if pause := time.Since(ended); pause < before.pause/2 || pause >= before.pause {
+					t.Errorf("pause %d is %v, want one between %v and %v", next, pause, before.pause/2, before.pause)
+				}
+				if before.told {
+					told++
+				}
+				log.Told(t, told, "WARN no connection to the runtime, trying again socket=nri.sock err=")
+			}
+			c := connections[next]
+			if next++; next == len(connections) {
+				cancel()
+			}
+			time.Sleep(c.lasts)
+			ended = time.Now()
+			return c.err
+		}
+		if err := n.reconnect(ctx, "nri.sock", connect); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// The end waits for the work behind hooks, and not for good. The clock is the test's.
+func TestFinish(t *testing.T) {
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	for took, want := range map[time.Duration]int{finishWithin - 1: 0, time.Hour: 1} {
+		synctest.Test(t, func(t *testing.T) {
+			n := newNode(t, allowAll)
+			log := n.recordLog()
+			n.working.Go(func() { time.Sleep(took) })
+			began := time.Now()
+			if err := n.Serve(told, Registration{Socket: "nowhere"}); err != nil {
+				t.Error(err)
+			}
+			if got := time.Since(began); got != min(took, finishWithin) {
+				t.Errorf("waited %v for work of %v", got, took)
+			}
+			log.Told(t, want, "WARN work in progress is left to the next start")
+			n.working.Wait()
+		})
+	}
+}
+
+// A process that the runtime has launched ends with its connection, and says why, unless it is
+// told to end.
+func TestLaunchedEndsWithTheConnection(t *testing.T) {
+	n := newNode(t, allowAll)
+	t.Setenv(api.PluginSocketEnvVar, "not a number")
+	if err := n.Serve(t.Context(), Registration{}); err == nil || !strings.Contains(err.Error(), api.PluginSocketEnvVar+": ") {
+		t.Errorf("error is %v", err)
+	}
+	told, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := n.Serve(told, Registration{}); err != nil {
+		t.Errorf("told to end: %v", err)
+	}
+	runtime, fd := socketPair(t)
+	runtime.Close()
+	t.Setenv(api.PluginSocketEnvVar, strconv.Itoa(fd))
+	t.Setenv(api.PluginNameEnvVar, "other")
+	t.Setenv(api.PluginIdxEnvVar, "07")
+	if err := n.Serve(t.Context(), Registration{}); err == nil {
+		t.Error("the runtime has closed the connection, and that is no error")
+	}
+}

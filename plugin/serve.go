@@ -41,30 +41,35 @@ func Launched() bool { return os.Getenv(api.PluginSocketEnvVar) != "" }
 // Pods keep their devices.
 func (p *Plugin) Serve(ctx context.Context, r Registration) error {
 	defer p.finish()
+	return p.reconnect(ctx, r.Socket, func() error { return p.connect(ctx, r) })
+}
+
+// reconnect connects again and again, after pauses that grow while no connection lasts.
+func (p *Plugin) reconnect(ctx context.Context, socket string, connect func() error) error {
 	var last string
 	retry := firstRetry
-	for {
+	for ctx.Err() == nil {
 		began := time.Now()
-		err := p.connect(ctx, r)
+		err := connect()
 		switch {
 		case ctx.Err() != nil:
-			return nil
+			continue
 		case Launched():
 			return err
 		case time.Since(began) > lastRetry: // the connection was a good one
 			retry, last = firstRetry, ""
 		}
 		if text := fmt.Sprint(err); text != last {
-			p.log.Warn("no connection to the runtime, trying again", "socket", r.Socket, "err", err)
+			p.log.Warn("no connection to the runtime, trying again", "socket", socket, "err", err)
 			last = text
 		}
 		select {
 		case <-ctx.Done():
-			return nil
 		case <-time.After(retry/2 + rand.N(retry/2)):
 		}
 		retry = min(2*retry, lastRetry)
 	}
+	return nil
 }
 
 // answerLast waits for the answers of hooks that have begun, and lets no other hook

@@ -436,6 +436,13 @@ func TestAnswersBeforeItEnds(t *testing.T) {
 		return false
 	})
 	end()
+	plugintest.Eventually(t, "end that waits for the answer", func() bool {
+		if waits := !n.hooks.TryRLock(); waits {
+			return true
+		}
+		n.hooks.RUnlock()
+		return false
+	})
 	unblock()
 	if err := <-answer; err != nil {
 		t.Errorf("the runtime is told %v", err)
