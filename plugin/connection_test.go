@@ -430,6 +430,7 @@ func TestReconnects(t *testing.T) {
 		log := n.recordLog()
 		ctx, cancel := context.WithCancel(t.Context())
 		next, told := 0, 0
+		check := func() { log.Told(t, told, "WARN no connection to the runtime, trying again socket=nri.sock err=") }
 		var ended time.Time
 		connect := func() error {
 			if next > 0 {
@@ -440,7 +441,7 @@ func TestReconnects(t *testing.T) {
 				if before.told {
 					told++
 				}
-				log.Told(t, told, "WARN no connection to the runtime, trying again socket=nri.sock err=")
+				check()
 			}
 			c := connections[next]
 			if next++; next == len(connections) {
@@ -453,6 +454,7 @@ func TestReconnects(t *testing.T) {
 		if err := n.reconnect(ctx, "nri.sock", connect); err != nil {
 			t.Error(err)
 		}
+		check()
 	})
 }
 
