@@ -25,7 +25,7 @@ func (ns *Namespace) foreignUppers(l *link, dev netmove.Snapshot) ([]string, err
 	if len(list) > 0 || !l.canBeProbed(dev) {
 		return list, nil
 	}
-	if listens, err := ns.listens(l); !listens || err != nil {
+	if may, err := ns.mayCarry(l); !may || err != nil {
 		return nil, err
 	}
 	kind, err := ns.probe(l.Identity.Index)
@@ -71,9 +71,12 @@ func (l *link) canBeProbed(dev netmove.Snapshot) bool {
 		!slices.ContainsFunc(dev.Uppers, others)
 }
 
-// listens reports whether the device listens to more unicast addresses than its own, as a
-// macvlan or an ipvlan that is up has it do.
-func (ns *Namespace) listens(l *link) (bool, error) {
+// mayCarry reports whether a macvlan or an ipvlan that is up can be on the device. A macvlan has
+// it listen to more unicast addresses than its own, and an ipvlan needs its module.
+func (ns *Namespace) mayCarry(l *link) (bool, error) {
+	if loaded, err := ns.loaded("ipvlan"); loaded || err != nil {
+		return loaded, err
+	}
 	if l.promiscuity > 1 || l.promiscuity == 1 && !l.Flags.Promisc {
 		return true, nil
 	}

@@ -23,16 +23,21 @@ type modules struct {
 // answers them, which is not ours to do: what needs a module that is not there, the host has
 // none of. A kernel that does not say what is built in is asked only about what is loaded.
 func (ns *Namespace) has(module string) (bool, error) {
-	root, err := ns.sysfs.open()
-	if err != nil {
-		return false, err
-	}
-	if unix.Faccessat(root, path.Join("module", module), unix.F_OK, 0) == nil {
-		return true, nil
+	if loaded, err := ns.loaded(module); loaded || err != nil {
+		return loaded, err
 	}
 	m := &ns.modules
 	m.once.Do(func() { ns.readBuiltIn(m) })
 	return m.none || m.builtIn[module], nil
+}
+
+// loaded reports whether the module is loaded.
+func (ns *Namespace) loaded(module string) (bool, error) {
+	root, err := ns.sysfs.open()
+	if err != nil {
+		return false, err
+	}
+	return unix.Faccessat(root, path.Join("module", module), unix.F_OK, 0) == nil, nil
 }
 
 // readBuiltIn reads what does not change while the kernel runs. The plugin's container has no

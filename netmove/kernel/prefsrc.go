@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
@@ -14,25 +15,29 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// sourced is a route of the main table, through other devices, that has an address of the
-// device as its source (RTA_PREFSRC).
+// sourced is a route of the device's table, through other devices, that has an address of
+// the device as its source (RTA_PREFSRC).
 type sourced struct {
 	message
 	through []int // ifindexes
 	source  netip.Addr
 }
 
-// sourcedRoutes reads the routes of the main table, of other devices, whose source is an
+// sourcedRoutes reads the routes of the device's table, of other devices, whose source is an
 // address that goes with this one. Those of IPv4 are deleted with the address
 // (fib_sync_down_addr), those of IPv6 stay, and are of no use meanwhile.
 func (ns *Namespace) sourcedRoutes(dev netmove.Snapshot, own map[uint8][][]byte) ([]sourced, error) {
+	table, local, err := ns.tablesOf(dev)
+	if err != nil {
+		return nil, err
+	}
 	var list []sourced
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		addrs := addressesOf(dev, family)
 		if len(addrs) == 0 {
 			continue
 		}
-		msgs, err := ns.tableOf(family, unix.RT_TABLE_MAIN)
+		msgs, err := ns.routesOf(family, table)
 		if err != nil {
 			return nil, fmt.Errorf("routes of other devices: %w", classify(err))
 		}
@@ -49,7 +54,7 @@ func (ns *Namespace) sourcedRoutes(dev netmove.Snapshot, own map[uint8][][]byte)
 			}
 		}
 	}
-	return ns.withoutShared(list, dev.Identity.Index)
+	return ns.withoutShared(list, dev.Identity.Index, local)
 }
 
 // goesThrough reports whether the route is one through the device. By which devices one with
@@ -80,8 +85,23 @@ func addressesOf(dev netmove.Snapshot, family uint8) []netip.Addr {
 	return list
 }
 
-// tableOf dumps one table of routes, filtered by the kernel.
-func (ns *Namespace) tableOf(family uint8, table uint32) ([][]byte, error) {
+// tablesOf are the tables with the device's routes and with those to its addresses: that of its
+// VRF, if it is in one (l3mdev_fib_table).
+func (ns *Namespace) tablesOf(dev netmove.Snapshot) (table, local uint32, err error) {
+	if dev.Master.Kind != "vrf" {
+		return unix.RT_TABLE_MAIN, unix.RT_TABLE_LOCAL, nil
+	}
+	vrf, err := ns.linkByIndex(dev.Master.Index)
+	if err != nil {
+		return 0, 0, fmt.Errorf("VRF of %q: %w", dev.Name, err)
+	}
+	const vrfTable = 1 // IFLA_VRF_TABLE
+	table = u32(vrf.value("vrf." + strconv.Itoa(vrfTable)))
+	return table, table, nil
+}
+
+// routesOf dumps one table of routes, filtered by the kernel.
+func (ns *Namespace) routesOf(family uint8, table uint32) ([][]byte, error) {
 	msg := message{fixed: make([]byte, unix.SizeofRtMsg)}
 	msg.fixed[0] = family
 	msg.add(unix.RTA_TABLE, nl.Uint32Attr(table))
@@ -111,13 +131,13 @@ func parseSourced(dumped []byte) (s sourced, err error) {
 
 // withoutShared drops the routes whose source is an address of another device as well: the
 // kernel deletes nothing as long as it is an address of the namespace.
-func (ns *Namespace) withoutShared(list []sourced, index int) ([]sourced, error) {
+func (ns *Namespace) withoutShared(list []sourced, index int, local uint32) ([]sourced, error) {
 	elsewhere := map[netip.Addr]bool{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		if !slices.ContainsFunc(list, func(s sourced) bool { return s.fixed[0] == family }) {
 			continue
 		}
-		msgs, err := ns.tableOf(family, unix.RT_TABLE_LOCAL)
+		msgs, err := ns.routesOf(family, local)
 		if err != nil {
 			return nil, fmt.Errorf("local routes: %w", classify(err))
 		}
@@ -152,7 +172,7 @@ func (ns *Namespace) readOthersRoutes(l *link, dev netmove.Snapshot, own map[uin
 		if err != nil {
 			return nil, err
 		}
-		if isDefaultRoute(s.fixed) && l.Role.DefaultRoute == "" {
+		if isDefaultRoute(s.fixed) && l.Role.DefaultRoute == "" && dev.Master.Kind != "vrf" {
 			l.Role.DefaultRoute, l.Role.DefaultSource = strings.Join(r.names, ", "), s.source
 		}
 		lost = append(lost, fmt.Sprintf("%s has its address %s as source", r.Text, s.source))
