@@ -22,6 +22,8 @@ const (
 	ndmType     = 11
 
 	ndaProtocol = 12 // NDA_PROTOCOL
+	ndaFlagsExt = 15 // NDA_FLAGS_EXT
+	extManaged  = 1  // NTF_EXT_MANAGED
 )
 
 // neighbors reads the permanent and the proxy neighbors on the device.
@@ -35,7 +37,8 @@ func (ns *Namespace) neighbors(dev *link) ([]netmove.Entry, error) {
 		for _, msg := range msgs {
 			family, state := msg.fixed[0], binary.NativeEndian.Uint16(msg.fixed[ndmState:])
 			proxy := msg.fixed[ndmFlags]&unix.NTF_PROXY != 0
-			if family != unix.AF_INET && family != unix.AF_INET6 || !proxy && state&unix.NUD_PERMANENT == 0 {
+			lasting := proxy || msg.isManaged() || state&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0
+			if family != unix.AF_INET && family != unix.AF_INET6 || !lasting || isGroupNeighbor(msg) {
 				continue
 			}
 			if p := msg.attribute(ndaProtocol); len(p) == 1 && madeByProgram(p[0]) {
@@ -45,6 +48,22 @@ func (ns *Namespace) neighbors(dev *link) ([]netmove.Entry, error) {
 		}
 	}
 	return list, nil
+}
+
+// isManaged reports whether the kernel keeps the neighbor's MAC up to date for whoever made it
+// (NTF_EXT_MANAGED, Linux 5.16).
+func (m *message) isManaged() bool {
+	return u32(m.attribute(ndaFlagsExt))&extManaged != 0
+}
+
+// isGroupNeighbor reports whether the neighbor is one that the kernel makes for a multicast
+// or broadcast address, or on a device that needs none (arp_constructor, ndisc_constructor).
+func isGroupNeighbor(m message) bool {
+	if binary.NativeEndian.Uint16(m.fixed[ndmState:])&unix.NUD_NOARP == 0 {
+		return false
+	}
+	mac := m.attribute(unix.NDA_LLADDR)
+	return len(mac) == 0 || mac[0]&1 != 0
 }
 
 // fdb reads what the device listens to besides its own address, and the static
@@ -149,6 +168,10 @@ func neighborEntry(table netmove.Table, msg message) netmove.Entry {
 	binary.NativeEndian.PutUint32(msg.fixed[ndmIfindex:], 0)
 	msg.fixed[ndmType] = 0
 	msg.drop(unix.NDA_CACHEINFO, unix.NDA_PROBES, unix.NDA_MASTER)
+	if msg.isManaged() { // what it learns is not a setting
+		binary.NativeEndian.PutUint16(msg.fixed[ndmState:], unix.NUD_NONE)
+		msg.drop(unix.NDA_LLADDR)
+	}
 	var b strings.Builder
 	if dst, ok := netip.AddrFromSlice(msg.attribute(unix.NDA_DST)); ok {
 		fmt.Fprintf(&b, "%s ", dst)

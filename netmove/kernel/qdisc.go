@@ -21,6 +21,7 @@ const (
 
 	tcaKind    = 1 // TCA_KIND
 	tcaOptions = 2 // TCA_OPTIONS
+	tcaStab    = 8 // TCA_STAB
 
 	tcRoot    = 0xffffffff // TC_H_ROOT
 	tcIngress = 0xfffffff1 // TC_H_INGRESS, TC_H_CLSACT
@@ -47,8 +48,10 @@ func (q queueing) entry() netmove.Entry {
 	clear(msg.fixed[tcmIfindex : tcmIfindex+4])
 	clear(msg.fixed[tcmInfo:]) // a count of references
 	msg.add(tcaKind, q.attribute(tcaKind))
-	if options := q.attribute(tcaOptions); options != nil {
-		msg.add(tcaOptions, options)
+	for _, typ := range []uint16{tcaOptions, tcaStab} {
+		if value := q.attribute(typ); value != nil {
+			msg.add(typ, value)
+		}
 	}
 	return netmove.Entry{Table: netmove.TableQdisc, Text: fmt.Sprintf("%s %x:", q.kind(), q.handle()>>16), Message: msg.bytes()}
 }

@@ -117,7 +117,7 @@ func hostLinks() []string {
 		"tc qdisc add dev $d root pfifo limit %n%", "tc qdisc add dev $d root stab overhead %n% pfifo limit 50",
 		"sys 1 $d/queues/rx-0/rps_cpus", "sys 1 $d/queues/tx-0/xps_cpus", "sys %n% $d/gro_flush_timeout", "sys %small% $d/napi_defer_hard_irqs",
 		"sys 1 $d/threaded", "sys %n% $d/queues/rx-1/rps_flow_cnt", "sys 3 $d/queues/rx-3/rps_cpus",
-		"ip maddr add 01:00:5e:00:02:%small%0 dev $d", "bridge fdb add 02:00:00:00:00:77 dev $d",
+		"bridge fdb add 02:00:00:00:00:77 dev $d",
 		"ip link set $d type macvlan macaddr add 02:00:00:00:22:%small%0", "ip link set $d type vlan egress-qos-map 2:3",
 		"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.0.0.%n%", "bridge fdb append 00:00:00:00:00:00 dev $d dst 10.0.0.%n%",
 		"bridge fdb add 02:00:00:00:00:11 dev $d dst 10.0.0.2 vni %n% port %big%",
@@ -151,9 +151,8 @@ func hostTables() []string {
 		"ip route add 10.2.0.0/16 nexthop via 192.0.2.254 dev $d weight 2 nexthop via 192.0.2.253 dev $d",
 		"ip route add 10.3.0.0/16 via 192.0.2.254 dev $d tos 8 realm 3 initcwnd %n% lock mtu 1300", "ip route add multicast 239.0.0.0/8 dev $d",
 		"ip route add local 10.5.0.0/16 dev $d", "ip route add broadcast 10.6.255.255 dev $d", "ip route append 10.%small%.0.0/16 via 192.0.2.253 dev $d",
-		"ip route add 10.7.0.0/16 dev $d scope host table 77", "ip route replace 192.0.2.0/24 dev $d src 192.0.2.1 mtu 1400",
-		"ip route del 192.0.2.0/24 dev $d", "ip -6 addr flush dev $d scope link", "ip -6 route del ff00::/8 dev $d table local",
-		"ip route add 2001:db8:%n%::/48 via 2001:db8::fe dev $d mtu 1300", "ip route add 2001:db8:ff::/48 dev $d proto static pref low",
+		"ip route add 10.7.0.0/16 dev $d scope host table 77",
+				"ip route add 2001:db8:%n%::/48 via 2001:db8::fe dev $d mtu 1300", "ip route add 2001:db8:ff::/48 dev $d proto static pref low",
 		"ip -6 route add 2001:db8:21::/48 from 2001:db8:22::/48 dev $d", "ip -6 route add local 2001:db8:23::/48 dev $d",
 		"ip -6 route add 2001:db8:24::/48 encap seg6 mode encap segs 2001:db8::9 dev $d", "ip -6 route add multicast ff05::/16 dev $d table local",
 		"ip -6 route add 2001:db8:25::/48 dev $d expires 4000",
@@ -193,7 +192,6 @@ func RandomNode(chance *rand.Rand, device string, places ...*NS) Script {
 // nodeLines is what a host has beside a device, or on it.
 func nodeLines() []string {
 	return []string{
-		"ip link add link $d name up1 type macvlan mode bridge; ip link set up1 up; ip addr add 198.51.100.1/24 dev up1",
 		"ip link add link $d name up2 type vlan id 7; ip link set up2 up; ip addr add 2001:db8:77::1/64 dev up2; ip route add 10.77.0.0/16 dev up2",
 		"ip link add link $d name up3 type ipvlan mode l2; ip link set up3 up",
 		"ip link add other1 type veth peer name otherp; ip link set other1 up; ip link set otherp up; ip addr add 198.18.0.1/24 dev other1; ip route add 198.18.1.0/24 via 198.18.0.254",
