@@ -50,6 +50,9 @@ func ethtoolGroups() []ethtoolGroup {
 		{linkModes, unix.ETHTOOL_MSG_LINKMODES_GET, unix.ETHTOOL_MSG_LINKMODES_SET, []uint16{
 			unix.ETHTOOL_A_LINKMODES_PEER, unix.ETHTOOL_A_LINKMODES_MASTER_SLAVE_STATE, unix.ETHTOOL_A_LINKMODES_RATE_MATCHING,
 		}},
+		{linkInfo, unix.ETHTOOL_MSG_LINKINFO_GET, unix.ETHTOOL_MSG_LINKINFO_SET, []uint16{
+			unix.ETHTOOL_A_LINKINFO_TP_MDIX, unix.ETHTOOL_A_LINKINFO_TRANSCEIVER,
+		}},
 		{"debug", unix.ETHTOOL_MSG_DEBUG_GET, unix.ETHTOOL_MSG_DEBUG_SET, nil},
 		{"wol", unix.ETHTOOL_MSG_WOL_GET, unix.ETHTOOL_MSG_WOL_SET, nil},
 		{"eee", unix.ETHTOOL_MSG_EEE_GET, unix.ETHTOOL_MSG_EEE_SET, []uint16{unix.ETHTOOL_A_EEE_MODES_PEER, unix.ETHTOOL_A_EEE_ACTIVE}},
@@ -57,8 +60,10 @@ func ethtoolGroups() []ethtoolGroup {
 	}
 }
 
-// linkModes is the group whose speed is a setting, or what came out of a negotiation.
-const linkModes = "linkmodes"
+const (
+	linkModes = "linkmodes" // its speed is a setting, or what came out of a negotiation
+	linkInfo  = "linkinfo"  // its connector is a setting, or what is plugged in
+)
 
 // negotiated are attributes of linkModes that report what both ends agreed on, if
 // they negotiate.
@@ -68,6 +73,21 @@ func negotiated(msg message) []uint16 {
 	}
 	return []uint16{unix.ETHTOOL_A_LINKMODES_SPEED, unix.ETHTOOL_A_LINKMODES_DUPLEX, unix.ETHTOOL_A_LINKMODES_LANES}
 }
+
+// unknown reports whether a value of that group says that there is none now.
+func (g ethtoolGroup) unknown(typ uint16, value []byte) bool {
+	switch g.name {
+	case linkModes:
+		return unknownMode(typ, value)
+	case linkInfo:
+		return typ == unix.ETHTOOL_A_LINKINFO_PORT && len(value) == 1 && value[0] >= portNone
+	}
+	return false
+}
+
+// portNone is the connector of a device without one (PORT_NONE); what is above it is none that
+// the kernel has a name for (PORT_OTHER). Drivers tell these as long as nothing is plugged in.
+const portNone = 0xef
 
 // unknownMode reports whether a value of linkModes says that there is none: without
 // a link, drivers know no speed that was not negotiated.
@@ -149,7 +169,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 		for _, a := range msg.attrs {
 			if typ := a.Attr.Type & nl.NLA_TYPE_MASK; typ != headerAttr && !slices.Contains(g.reported, typ) {
 				l.addOption(ethtoolPrefix+g.name+"."+strconv.Itoa(int(a.Attr.Type)), a.Value)
-				l.Options[len(l.Options)-1].Unknown = g.name == linkModes && unknownMode(typ, a.Value)
+				l.Options[len(l.Options)-1].Unknown = g.unknown(typ, a.Value)
 			}
 		}
 	}
