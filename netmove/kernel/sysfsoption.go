@@ -20,7 +20,9 @@ const sysfsPrefix = "sysfs."
 
 // sysfsFiles are the files of the device. Those that netlink tells as well are not here, nor
 // are those that report, or tune themselves.
-func sysfsFiles() []string { return []string{"napi_defer_hard_irqs", "gro_flush_timeout", "threaded"} }
+func sysfsFiles() []string {
+	return []string{"napi_defer_hard_irqs", "gro_flush_timeout", "threaded", "power/control"}
+}
 
 // queueFiles are the files of each queue of a direction: "rx-0", "rx-1" and so on. The limit
 // of byte_queue_limits tunes itself.
