@@ -261,11 +261,12 @@ func TestSiblingsGo(t *testing.T) {
 	elder.Enter()
 	f.pod = f.AddNamespace("young pod")
 	f.pod.Knows(elder)
+	f.pod.AddUpper(f.host, below, macvlan("cni")) // by a CNI plugin, before the attach
 	plan := f.mustPlan(t, netmove.Request{Device: "mac0"})
 	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 		t.Fatal(err)
 	}
-	f.pod.AddUpper(f.host, below, macvlan("own")) // dies with the pod
+	f.pod.AddUpper(f.host, below, macvlan("own"))
 	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index)
 	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac2")).Identity.Index).Enter()
 	other := f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("other")).Identity.Index)
@@ -273,7 +274,7 @@ func TestSiblingsGo(t *testing.T) {
 	other.Share()
 	f.returnAll(t, plan)
 	world := f.String()
-	for name, stays := range map[string]bool{"mac0": true, "elder": true, "own": true, "other": true, "mac1": false, "mac2": false} {
+	for name, stays := range map[string]bool{"mac0": true, "elder": true, "cni": true, "own": false, "other": true, "mac1": false, "mac2": false} {
 		if strings.Contains(world, "eth2 has "+name+" on it") != stays {
 			t.Errorf("%s on the host's device: %v, want %v:\n%s", name, !stays, stays, world)
 		}

@@ -53,10 +53,10 @@ func strip(pod Namespace, dev, before Snapshot) error {
 //
 // A process in the pod may move them about meanwhile, and one that is being moved
 // cannot be seen, so it looks until there is nothing to remove twice in a row.
-func (m *Mover) unstack(pod Namespace, dev, before Snapshot) error {
+func (m *Mover) unstack(pod Namespace, dev Snapshot, a *Attachment) error {
 	clean := 0
 	for range unstackTries {
-		removed, err := m.unstackFound(pod, dev, before)
+		removed, err := m.unstackFound(pod, dev, a)
 		if err != nil {
 			return err
 		}
@@ -81,21 +81,26 @@ func (s Snapshot) sharesBelow() bool {
 }
 
 // built finds what may have been built on the device. Of those that stand beside it, others'
-// are left out: the pod has some of its own that go with its namespace, and so have pods
-// that the host knows.
-func (m *Mover) built(pod Namespace, dev Snapshot) ([]Upper, error) {
+// are left out: those that the pod had before, and those of namespaces that the host knows.
+func (m *Mover) built(pod Namespace, dev Snapshot, a *Attachment) ([]Upper, error) {
 	found, err := pod.Stacked(m.Host, dev.Identity.Index)
 	if err != nil || !dev.sharesBelow() {
 		return found, err
 	}
 	beside, err := pod.Stacked(m.Host, dev.Below)
-	beside = slices.DeleteFunc(beside, func(u Upper) bool { return u.Nsid == Here || u.Shared })
+	beside = slices.DeleteFunc(beside, func(u Upper) bool {
+		if u.Nsid == Here {
+			return len(a.Beside) == 0 || slices.ContainsFunc(a.Beside, u.Identity.Same)
+		}
+		return u.Shared
+	})
 	return append(found, beside...), err
 }
 
 // unstackFound removes what one look finds, and tells how many that were.
-func (m *Mover) unstackFound(pod Namespace, dev, before Snapshot) (removed int, err error) {
-	found, err := m.built(pod, dev)
+func (m *Mover) unstackFound(pod Namespace, dev Snapshot, a *Attachment) (removed int, err error) {
+	before := a.Before
+	found, err := m.built(pod, dev, a)
 	if err != nil {
 		return 0, fmt.Errorf("look for devices on it: %w", err)
 	}

@@ -152,7 +152,7 @@ func hostTables() []string {
 		"ip route add 10.3.0.0/16 via 192.0.2.254 dev $d tos 8 realm 3 initcwnd %n% lock mtu 1300", "ip route add multicast 239.0.0.0/8 dev $d",
 		"ip route add local 10.5.0.0/16 dev $d", "ip route add broadcast 10.6.255.255 dev $d", "ip route append 10.%small%.0.0/16 via 192.0.2.253 dev $d",
 		"ip route add 10.7.0.0/16 dev $d scope host table 77",
-				"ip route add 2001:db8:%n%::/48 via 2001:db8::fe dev $d mtu 1300", "ip route add 2001:db8:ff::/48 dev $d proto static pref low",
+		"ip route add 2001:db8:%n%::/48 via 2001:db8::fe dev $d mtu 1300", "ip route add 2001:db8:ff::/48 dev $d proto static pref low",
 		"ip -6 route add 2001:db8:21::/48 from 2001:db8:22::/48 dev $d", "ip -6 route add local 2001:db8:23::/48 dev $d",
 		"ip -6 route add 2001:db8:24::/48 encap seg6 mode encap segs 2001:db8::9 dev $d", "ip -6 route add multicast ff05::/16 dev $d table local",
 		"ip -6 route add 2001:db8:25::/48 dev $d expires 4000",
