@@ -18,7 +18,7 @@ func TestPhysicalTimestamps(t *testing.T) {
 			stamp(t, n.host, nic, unix.HwTstampConfig{Tx_type: unix.HWTSTAMP_TX_ON, Rx_filter: unix.HWTSTAMP_FILTER_NONE})
 			before := stamped(t, n.host, nic)
 			plan := n.attach(t, netmove.Request{Device: nic, PodName: "net1"})
-			stamp(t, n.pod, "net1", unix.HwTstampConfig{Tx_type: unix.HWTSTAMP_TX_OFF, Rx_filter: unix.HWTSTAMP_FILTER_ALL})
+			stamp(t, n.pod, "net1", unix.HwTstampConfig{Tx_type: unix.HWTSTAMP_TX_OFF, Rx_filter: unix.HWTSTAMP_FILTER_PTP_V2_EVENT})
 			if stamped(t, n.pod, "net1") == before {
 				t.Error("the pod changed nothing")
 			}

@@ -24,8 +24,11 @@ const (
 	vlanEntry       = 1 // BRIDGE_VLANDB_ENTRY
 	vlanInfo        = 1 // BRIDGE_VLANDB_ENTRY_INFO, struct bridge_vlan_info
 	vlanRange       = 2 // BRIDGE_VLANDB_ENTRY_RANGE
+	vlanTunnel      = 4 // BRIDGE_VLANDB_ENTRY_TUNNEL_INFO
 	vlanStats       = 5 // BRIDGE_VLANDB_ENTRY_STATS
 	vlanMcastGroups = 7 // BRIDGE_VLANDB_ENTRY_MCAST_N_GROUPS
+
+	tunnelCommand = 2 // BRIDGE_VLANDB_TINFO_CMD
 )
 
 // vlans reads the VLANs of the device as a port of a bridge.
@@ -90,7 +93,34 @@ func vlanText(e message) string {
 }
 
 func (ns *Namespace) putVLAN(index int, e netmove.Entry) error {
-	return ns.changeVLAN(rtmNewVLAN, index, e.Message)
+	msg, err := parseMessage(e.Message, sizeofBrVLANMsg)
+	if err != nil {
+		return err
+	}
+	for i, a := range msg.attrs {
+		if msg.attrs[i].Value, err = withTunnelCommand(a.Value); err != nil {
+			return err
+		}
+	}
+	return ns.changeVLAN(rtmNewVLAN, index, msg.bytes())
+}
+
+// withTunnelCommand is the entry as it is asked for: the VNI of a VLAN is told, and set by a
+// command.
+func withTunnelCommand(entry []byte) ([]byte, error) {
+	msg, err := parseMessage(entry, 0)
+	for i, a := range msg.attrs {
+		if a.Attr.Type&nl.NLA_TYPE_MASK != vlanTunnel {
+			continue
+		}
+		tunnel := message{}
+		if tunnel, err = parseMessage(a.Value, 0); err != nil {
+			break
+		}
+		tunnel.add(tunnelCommand, nl.Uint32Attr(unix.RTM_SETLINK))
+		msg.attrs[i].Value = tunnel.bytes()
+	}
+	return msg.bytes(), err
 }
 
 func (ns *Namespace) dropVLAN(index int, raw []byte) error {

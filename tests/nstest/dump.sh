@@ -20,7 +20,7 @@ settings() {
 			/Speed|Duplex/ { fixed = fixed $0 }
 			/Auto-negotiation: off/ { print fixed } # and not what came out of a negotiation'
 		[ ! -x /bin/wg ] || wg showconf "$d"
-		ip tunnel prl dev "$d"
+		ip tunnel show "$d" # with potential routers
 		[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
 		[ -z "$hardware" ] || helper stamp-state "$d"
 		waiting "$d"
