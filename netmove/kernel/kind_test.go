@@ -3,6 +3,8 @@ package kernel
 import (
 	"testing"
 
+	"github.com/vishvananda/netlink/nl"
+
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
@@ -17,12 +19,18 @@ func TestUnrestorable(t *testing.T) {
 		"of an unknown driver": {netmove.Snapshot{}, true},
 		"of an unknown kind":   {netmove.Snapshot{Identity: netmove.Identity{Kind: "gtp", Parent: "gtp0"}}, true},
 		"macsec":               {netmove.Snapshot{Identity: netmove.Identity{Kind: "macsec"}}, true},
+		"passthru":             {macvlanIn(nl.MACVLAN_MODE_PASSTHRU), true},
+		"macvlan":              {macvlanIn(nl.MACVLAN_MODE_BRIDGE), false},
 		"tunnel":               {netmove.Snapshot{Identity: netmove.Identity{Kind: "sit"}}, false},
 	} {
 		if got := unrestorable(c.dev); (len(got) > 0) != c.want {
 			t.Errorf("%s: %q", name, got)
 		}
 	}
+}
+
+func macvlanIn(mode uint32) netmove.Snapshot {
+	return netmove.Snapshot{Identity: netmove.Identity{Kind: "macvlan"}, Options: []netmove.Option{{Name: "macvlan.1", Value: number(mode)}}}
 }
 
 // A kind is in the table once, and so is each of its attributes.
