@@ -80,29 +80,36 @@ func TestJustInTime(t *testing.T) {
 		}
 		n.working.Wait()
 	}
-	claimed := make(chan struct{})
-	ctx, cancel := context.WithTimeout(t.Context(), answerMargin+10*time.Millisecond)
-	defer cancel()
-	err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
-		if err := c.Succeed(); err != nil {
-			return err
+	for _, want := range []error{nil, errors.New("the answer of the work")} {
+		ctx, cancel := context.WithTimeout(t.Context(), answerMargin+10*time.Millisecond)
+		err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
+			if err := c.Succeed(); err != nil {
+				return err
+			}
+			<-ctx.Done() // the hook sees that time is up
+			return want
+		})
+		cancel()
+		if !errors.Is(err, want) {
+			t.Errorf("the work was first and says %v, the runtime is told %v", want, err)
 		}
-		close(claimed)
-		<-ctx.Done() // the hook sees that time is up
-		return nil
-	})
-	<-claimed
-	if err != nil {
-		t.Errorf("who was first is told of a failure: %v", err)
 	}
 }
 
-// The work's context ends with the hook's time and not with the runtime's request.
+// The work's context ends with the hook's time, or with the work, and not with the runtime's
+// request.
 func TestWorkOutlivesTheRequest(t *testing.T) {
 	n := newNode(t, allowAll)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	err := n.inTime(ctx, func(ctx context.Context, c *claim) error { return errors.Join(ctx.Err(), c.Late()) })
+	var after func() error
+	err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
+		after = ctx.Err
+		return errors.Join(ctx.Err(), c.Late())
+	})
+	if n.working.Wait(); after() == nil {
+		t.Error("the work's context outlives it")
+	}
 	if !errors.Is(err, errLate) || errors.Is(err, context.Canceled) {
 		t.Errorf("error is %v", err)
 	}

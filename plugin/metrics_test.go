@@ -30,14 +30,22 @@ func TestMetricsFromTheStart(t *testing.T) {
 	}
 }
 
-// A device that is home with minor differences is returned.
-func TestAlteredCountsAsReturned(t *testing.T) {
+// What is told is counted. A device that is home with minor differences is returned.
+func TestWhatIsToldIsCounted(t *testing.T) {
 	n := newNode(t, allowAll)
 	n.metrics.Returned(sandbox.OutcomeAltered)
 	n.metrics.Returned(sandbox.OutcomeLost)
-	for name, want := range map[string]string{"returned": "1", "lost": "1", "altered": ""} {
-		if got := n.metric(t, `nri_netdev_returns_total{result="`+name+`"}`); got != want {
-			t.Errorf("%s: %q, want %q", name, got, want)
+	n.metrics.Differs(sandbox.HostSide, "neighbor")
+	n.metrics.Recovers()
+	for name, want := range map[string]string{
+		`nri_netdev_returns_total{result="returned"}`:                     "1",
+		`nri_netdev_returns_total{result="lost"}`:                         "1",
+		`nri_netdev_returns_total{result="altered"}`:                      "",
+		`nri_netdev_differences_total{attribute="neighbor",where="host"}`: "1",
+		`nri_netdev_recoveries_total`:                                     "1",
+	} {
+		if got := n.metric(t, name); got != want {
+			t.Errorf("%s is %q, want %q", name, got, want)
 		}
 	}
 }

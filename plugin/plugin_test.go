@@ -152,6 +152,8 @@ func TestPodIsCounted(t *testing.T) {
 		`nri_netdev_refusals_total{reason="in_use"}`:                     "1",
 		`nri_netdev_refusals_total{reason="annotation"}`:                 "1",
 		`nri_netdev_returns_total{result="returned"}`:                    "0",
+		`nri_netdev_missed_pods`:                                         "0",
+		`nri_netdev_move_duration_seconds_count`:                         "1",
 		`nri_netdev_registered`:                                          "0",
 		`nri_netdev_recovered`:                                           "0",
 		`nri_netdev_attach_duration_seconds_count`:                       "1",
