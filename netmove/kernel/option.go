@@ -88,6 +88,10 @@ func (l *link) addLinkOption(typ uint16, value []byte) error {
 	switch typ {
 	case unix.IFLA_CARRIER:
 		l.carrier = value
+	case unix.IFLA_OPERSTATE:
+		if len(value) == 1 {
+			l.Options = append(l.Options, operState(value[0]))
+		}
 	case unix.IFLA_PROTO_DOWN_REASON:
 		reasons, err := parseMessage(value, 0)
 		i := slices.IndexFunc(l.Options, func(o netmove.Option) bool { return o.Name == protoDown })
@@ -102,6 +106,33 @@ func (l *link) addLinkOption(typ uint16, value []byte) error {
 		}
 	}
 	return nil
+}
+
+// States of operation of linux/if.h, which package unix lacks.
+const (
+	operUnknown byte = 0 // IF_OPER_UNKNOWN
+	operTesting byte = 4
+	operDormant byte = 5
+	operUp      byte = 6
+)
+
+// stateOption is the option for IFLA_OPERSTATE: whether protocols have to wait with the device
+// for something other than a carrier.
+const stateOption = "state"
+
+// operState is that option. A device that needs no carrier is in state unknown, which counts as
+// up: the kernel has no request for it. Of one that is down, or has no carrier, the kernel does
+// not tell whether somebody has set it dormant.
+func operState(state byte) netmove.Option {
+	o := netmove.Option{Name: stateOption, Value: []byte{operUp}}
+	switch state {
+	case operTesting, operDormant:
+		o.Value[0] = state
+	case operUnknown, operUp:
+	default:
+		o.Unknown = true
+	}
+	return o
 }
 
 func (l *link) addOption(name string, value []byte) {
@@ -133,6 +164,9 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	}
 	if o.Name == carrierOption {
 		return ns.setCarrier(index, o.Value)
+	}
+	if o.Name == stateOption {
+		return ns.newLink(ifInfo(index), nl.NewRtAttr(unix.IFLA_OPERSTATE, o.Value))
 	}
 	if o.Name == protoDown {
 		return ns.newLink(ifInfo(index), protoDownAttrs(o.Value)...)
