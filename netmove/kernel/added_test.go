@@ -72,6 +72,8 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"header of a tun", []string{"ip tuntap add $d mode tun"}, []string{"helper tap-header $d"}},
 		{"offload of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-offload $d"}},
 		{"filter of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-filter $d"}},
+		{"filter of a tap with PI", []string{"ip tuntap add $d mode tap pi"}, []string{"helper tap-filter $d"}},
+		{"offload of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-offload $d"}},
 		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}},
 		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}},
 

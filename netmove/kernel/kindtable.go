@@ -47,7 +47,10 @@ func kinds() []kind {
 		{name: "vti", atOnce: true, also: everyOption},
 		{name: "vti6", atOnce: true, also: everyOption},
 		{name: "xfrm", atOnce: true, also: everyOption},
-		{name: "tun", options: tunOptions, left: "an owner or a group where there was none, filters that a process has set"},
+		{
+			name: "tun", options: tunOptions, also: "offloads, headers, a filter where there was none",
+			left: "an owner or a group where there was none, filters of MACs, eBPF programs, another filter than there was",
+		},
 		{name: "wireguard", also: "keys and peers"},
 		{name: "ipoib", options: ipoibOptions},
 		{name: "netkit", pair: true, options: netkitOptions, unread: "programs of netkit"},

@@ -15,8 +15,10 @@ type source struct {
 	set    func(ns *Namespace, index int, name string, value []byte) error // by name without the prefix
 }
 
-func sources() [6]source {
+func sources() [7]source {
 	return [...]source{
+		// What a tun offloads is a choice among the features, and comes before them.
+		{tunFilePrefix, (*Namespace).tunFileOptions, (*Namespace).setTunFile},
 		// The number of queues comes before what is about each of them.
 		{ethtoolPrefix, (*Namespace).ethtoolOptions, (*Namespace).setEthtool},
 		{receivePrefix, (*Namespace).receiveOptions, (*Namespace).setReceive},

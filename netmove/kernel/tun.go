@@ -37,7 +37,7 @@ func tunFlag(off, on uint16) func(*Namespace, int, []byte) error {
 }
 
 // attached calls f with a descriptor that is attached to the device, with flags of it
-// changed.
+// changed. The device gets no carrier by that, since Linux 6.0.
 func (ns *Namespace) attached(index int, without, with uint16, f func(tun int) error) error {
 	l, err := ns.linkByIndex(index)
 	if err != nil {
@@ -51,7 +51,7 @@ func (ns *Namespace) attached(index int, without, with uint16, f func(tun int) e
 	if err != nil {
 		return err
 	}
-	request.SetUint16(flags&^without | with)
+	request.SetUint16(flags&^without | with | unix.IFF_NO_CARRIER)
 	return ns.do(func() (err error) { // of the namespace that the file is opened in
 		file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 		if err != nil {
@@ -104,19 +104,16 @@ func (ns *Namespace) tunQueues(l link) (list []netmove.Program, err error) {
 	return list, nil
 }
 
-// queueHeld reports whether a process holds the only queue. The device has a carrier then,
-// unless somebody has switched that off; and without a process the kernel refuses to switch
-// it on (EPERM of tun_net_change_carrier).
+// queueHeld reports whether a process holds the only queue. Without one the kernel refuses to
+// switch the carrier on (EPERM of tun_net_change_carrier), which may be on nevertheless: a filter
+// of the device keeps a process from its queue, and not from the carrier (tun_attach).
 func (ns *Namespace) queueHeld(l link) (bool, error) {
-	if len(l.carrier) == 1 && l.carrier[0] != 0 {
-		return true, nil
-	}
 	err := ns.setCarrier(l.Identity.Index, []byte{1})
 	if is(err, unix.EPERM) {
 		return false, nil
 	}
-	if err != nil {
-		return false, err
+	if err != nil || len(l.carrier) == 1 && l.carrier[0] != 0 {
+		return err == nil, err
 	}
 	return true, ns.setCarrier(l.Identity.Index, []byte{0})
 }

@@ -3,8 +3,10 @@ package kernel_test
 import (
 	"errors"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -15,11 +17,16 @@ import (
 // queue attaches to a tap device, as a process in the namespace does.
 func queue(t *testing.T, ns *nstest.NS, dev string, flags uint16) *os.File {
 	t.Helper()
+	return queueAs(t, ns, dev, unix.IFF_NO_PI|flags)
+}
+
+func queueAs(t *testing.T, ns *nstest.NS, dev string, flags uint16) *os.File {
+	t.Helper()
 	request, err := unix.NewIfreq(dev)
 	if err != nil {
 		t.Fatal(err)
 	}
-	request.SetUint16(unix.IFF_TAP | unix.IFF_NO_PI | flags)
+	request.SetUint16(unix.IFF_TAP | flags)
 	var file *os.File
 	ns.Do(t, func() {
 		if file, err = os.OpenFile("/dev/net/tun", os.O_RDWR, 0); err != nil {
@@ -126,4 +133,27 @@ func TestReturnTunFlags(t *testing.T) {
 			n.host.SameDump(t, "t0", before)
 		})
 	}
+}
+
+// A filter of the pod's has the kernel give the tap a carrier, and the process that it is for no
+// queue (tun_attach): that is no process that holds one.
+func TestCarrierWithoutQueue(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.IP(t, "tuntap add t0 mode tap pi")
+	before := n.host.Settled(t, "t0")
+	plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1"})
+	program := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
+	filter := unix.SockFprog{Len: 1, Filter: &program[0]}
+	file := queueAs(t, n.pod, "net1", 0)
+	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, file.Fd(), unix.TUNATTACHFILTER, uintptr(unsafe.Pointer(&filter))); errno != 0 {
+		t.Fatal(errno)
+	}
+	if err := file.Close(); err != nil {
+		t.Fatal(err)
+	}
+	queueAs(t, n.pod, "net1", 0)
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "t0", before)
+	runtime.KeepAlive(program)
 }
