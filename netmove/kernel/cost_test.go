@@ -21,8 +21,8 @@ import (
 // What an attach and a return cost that does not depend on the machine: netlink requests.
 // Whoever needs one more writes it here, and why in the commit.
 const (
-	attachRequests = 40 // of a veth with one address of either family
-	returnRequests = 59
+	attachRequests = 38 // of a veth with one address of either family
+	returnRequests = 53
 )
 
 // costly makes a host with a veth that has that many addresses of either family, and that

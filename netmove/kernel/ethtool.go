@@ -74,6 +74,12 @@ func negotiated(msg message) []uint16 {
 	return []uint16{unix.ETHTOOL_A_LINKMODES_SPEED, unix.ETHTOOL_A_LINKMODES_DUPLEX, unix.ETHTOOL_A_LINKMODES_LANES}
 }
 
+// ofLower reports whether a device of that kind reports what the one below it has, if it has
+// one: only hardware and taps have a link that is set up (set_link_ksettings).
+func (g ethtoolGroup) ofLower(kind string) bool {
+	return (g.name == linkModes || g.name == linkInfo) && kind != "" && kind != "tun"
+}
+
 // unknown reports whether a value of that group says that there is none now.
 func (g ethtoolGroup) unknown(typ uint16, value []byte) bool {
 	switch g.name {
@@ -152,7 +158,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 	}
 	index, kind := dev.Identity.Index, dev.Identity.Kind
 	for _, g := range ethtoolGroups() {
-		if ns.ethtool.lacks(kind, g.name) {
+		if ns.ethtool.lacks(kind, g.name) || g.ofLower(kind) {
 			continue
 		}
 		msg, err := ns.ethtoolGet(g.get, index)
