@@ -19,7 +19,7 @@ func (l Lower) checkMTU(mtu int) error {
 	if l.MTU == 0 || mtu <= l.MTU {
 		return nil
 	}
-	return fmt.Errorf("mtu %d is more than that of the device below, %q, which is %d", mtu, l.Name, l.MTU)
+	return fmt.Errorf("mtu %d is more than the %d that the device below, %q, allows", mtu, l.MTU, l.Name)
 }
 
 // explain names the device below in the error of a step, if it is the reason.

@@ -12,7 +12,7 @@ func TestMTUOfTheLower(t *testing.T) {
 	dev.Lower = netmove.Lower{Name: "nic0", MTU: 1500}
 	for mtu, want := range map[int]string{
 		0: "", 1500: "", 1400: "",
-		1501: `device "mv0": mtu 1501 is more than that of the device below, "nic0", which is 1500`,
+		1501: `device "mv0": mtu 1501 is more than the 1500 that the device below, "nic0", allows`,
 	} {
 		_, err := netmove.NewPlan([]netmove.Request{{Device: "mv0", PodName: "net1", MTU: mtu}}, []netmove.Device{dev})
 		if got := text(err); got != want {

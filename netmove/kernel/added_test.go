@@ -1,6 +1,7 @@
 package kernel_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -14,6 +15,10 @@ type changed struct {
 	name   string
 	host   []string // makes the device, $d, and what there is about it
 	attack []string // of the pod, which has it as $d, and another namespace, $ns0
+
+	// told are the differences of a device that the kernel does not make again what it was;
+	// there is no other then.
+	told []string
 }
 
 // What hosts have for a device that is up, as most rows start.
@@ -29,8 +34,26 @@ func (c changed) test(t *testing.T) {
 	if !h.possible(t) {
 		nstest.Unavailable(t, "kinds", c.name+": the kernel does not have it")
 	}
-	if wrong := h.play(t, time.Minute); wrong != "" {
+	if len(c.told) > 0 {
+		c.tells(t, h.play(t, time.Second))
+	} else if wrong := h.play(t, time.Minute); wrong != "" {
 		t.Errorf("%s\n%s", h, wrong)
+	}
+}
+
+// tells makes sure that those differences are told, and no other.
+func (c changed) tells(t *testing.T, wrong string) {
+	t.Helper()
+	if n := strings.Count(wrong, `device "eth1": `); n != len(c.told) {
+		t.Errorf("%d differences are told, want %d", n, len(c.told))
+	}
+	for _, text := range c.told {
+		if !strings.Contains(wrong, text) {
+			t.Errorf("%q is not told", text)
+		}
+	}
+	if t.Failed() {
+		t.Log(wrong)
 	}
 }
 
@@ -51,51 +74,59 @@ func TestWhatAPodAdded(t *testing.T) {
 	t.Parallel()
 	for _, c := range []changed{
 		// Flags that are not in LinkFlags.
-		{"IFF_DYNAMIC", []string{vethPair, up}, []string{"ip link set $d dynamic on"}},
-		{"IFF_NOTRAILERS", []string{vethPair, up}, []string{"ip link set $d trailers off"}},
-		{"IFF_DEBUG", []string{vethPair, up}, []string{"sys 0x1007 $d/flags"}},
+		{"IFF_DYNAMIC", []string{vethPair, up}, []string{"ip link set $d dynamic on"}, nil},
+		{"IFF_NOTRAILERS", []string{vethPair, up}, []string{"ip link set $d trailers off"}, nil},
+		{"IFF_DEBUG", []string{vethPair, up}, []string{"sys 0x1007 $d/flags"}, nil},
 
 		// What a device without a carrier of its own keeps: IPv6 waits for it for good.
-		{"operstate dormant", []string{"ip link add $d type ifb", up}, []string{"ip link set $d state dormant"}},
-		{"carrier off", []string{"ip link add $d type dummy", up}, []string{"ip link set $d carrier off"}},
+		{"operstate dormant", []string{"ip link add $d type ifb", up}, []string{"ip link set $d state dormant"}, nil},
+		{"carrier off", []string{"ip link add $d type dummy", up}, []string{"ip link set $d carrier off"}, nil},
 
 		// What a macvlan makes of the device below it, which is the host's.
-		{"allmulticast of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d allmulticast on"}},
-		{"port of a bridge as passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link add br9 type bridge; ip link set $d master br9"}},
-		{"multicast routing on passthru", []string{onLow + "macvlan mode passthru", up}, []string{"helper route-groups $d"}},
-		{"nopromisc of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d type macvlan mode passthru nopromisc"}},
-		{"macvlan beside a macvlan", []string{onLow + "macvlan mode bridge", up}, []string{"ip link add link $d name up9 type macvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up promisc on"}},
-		{"ipvlan beside an ipvlan", []string{onLow + "ipvlan mode l2", up}, []string{"ip link add link $d name up9 type ipvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up"}},
+		{"allmulticast of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d allmulticast on"}, nil},
+		{"port of a bridge as passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link add br9 type bridge; ip link set $d master br9"}, nil},
+		{"multicast routing on passthru", []string{onLow + "macvlan mode passthru", up}, []string{"helper route-groups $d"}, nil},
+		{"nopromisc of passthru", []string{onLow + "macvlan mode passthru", up}, []string{"ip link set $d type macvlan mode passthru nopromisc"}, nil},
+		{"macvlan beside a macvlan", []string{onLow + "macvlan mode bridge", up}, []string{"ip link add link $d name up9 type macvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up promisc on"}, nil},
+		{"ipvlan beside an ipvlan", []string{onLow + "ipvlan mode l2", up}, []string{"ip link add link $d name up9 type ipvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up"}, nil},
 
 		// What whoever attaches to a tap tells it; a dump attaches to those that are down.
-		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-header $d"}},
-		{"header of a tun", []string{"ip tuntap add $d mode tun"}, []string{"helper tap-header $d"}},
-		{"offload of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-offload $d"}},
-		{"filter of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-filter $d"}},
-		{"filter of a tap with PI", []string{"ip tuntap add $d mode tap pi"}, []string{"helper tap-filter $d"}},
-		{"offload of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-offload $d"}},
-		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}},
-		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}},
+		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-header $d"}, nil},
+		{"header of a tun", []string{"ip tuntap add $d mode tun"}, []string{"helper tap-header $d"}, nil},
+		{"offload of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-offload $d"}, nil},
+		{"filter of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-filter $d"}, nil},
+		{"filter of a tap with PI", []string{"ip tuntap add $d mode tap pi"}, []string{"helper tap-filter $d"}, nil},
+		{"offload of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-offload $d"}, nil},
+		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}, nil},
+		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}, nil},
 
 		// Options that a kind can be given, and that are not told where there are none.
-		{"lower device of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"ip link set $d type vxlan id 5 dev lo"}},
-		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666"}},
-		{"VNI with a remote", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666 remote 10.66.66.6"}},
-		{"learned entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"bridge fdb add 02:66:00:00:00:15 dev $d dst 10.66.66.6 extern_learn"}},
-		{"second flood entry", []string{"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9", up}, []string{"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.66.66.5"}},
-		{"QoS map of a VLAN, in", []string{onLow + "vlan id 5 ingress-qos-map 1:2", up}, []string{"ip link set $d type vlan ingress-qos-map 2:3"}},
-		{"QoS map of a VLAN, out", []string{onLow + "vlan id 5 egress-qos-map 1:2", up}, []string{"ip link set $d type vlan egress-qos-map 2:4"}},
-		{"routers of an ISATAP tunnel", []string{"ip link add $d type sit local 192.0.2.8 isatap", up}, []string{"ip tunnel prl prl-default 10.66.66.66 dev $d"}},
-		{"channel of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d rx port 66 address 02:66:00:00:00:66"}},
-		{"key of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d tx sa 1 pn 5 on key 02 66345678901234567890123456789012"}},
+		{
+			"lower device of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up},
+			[]string{"ip link set $d type vxlan id 5 dev lo"}, []string{"unset option vxlan.3"},
+		},
+		{
+			"smaller device below a vxlan", []string{"ip link set lo mtu 1400; ip link add $d type vxlan id 5 dstport 4789", up},
+			[]string{"ip link set lo mtu 1400; ip link set $d type vxlan id 5 dev lo; ip link set $d mtu 1280"},
+			[]string{"unset option vxlan.3", "set MTU 1500: mtu 1500 is more than the 1350 that the device below, \"lo\", allows", "set sysctl ipv6/conf/mtu"},
+		},
+		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666"}, nil},
+		{"VNI with a remote", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666 remote 10.66.66.6"}, nil},
+		{"learned entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"bridge fdb add 02:66:00:00:00:15 dev $d dst 10.66.66.6 extern_learn"}, nil},
+		{"second flood entry", []string{"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9", up}, []string{"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.66.66.5"}, nil},
+		{"QoS map of a VLAN, in", []string{onLow + "vlan id 5 ingress-qos-map 1:2", up}, []string{"ip link set $d type vlan ingress-qos-map 2:3"}, nil},
+		{"QoS map of a VLAN, out", []string{onLow + "vlan id 5 egress-qos-map 1:2", up}, []string{"ip link set $d type vlan egress-qos-map 2:4"}, nil},
+		{"routers of an ISATAP tunnel", []string{"ip link add $d type sit local 192.0.2.8 isatap", up}, []string{"ip tunnel prl prl-default 10.66.66.66 dev $d"}, nil},
+		{"channel of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d rx port 66 address 02:66:00:00:00:66"}, nil},
+		{"key of a macsec", []string{onLow + "macsec encrypt on", up}, []string{"ip macsec add $d tx sa 1 pn 5 on key 02 66345678901234567890123456789012"}, nil},
 
 		// Attributes of queues.
-		{"RPS", []string{vethPair, up}, []string{"sys 1 $d/queues/rx-0/rps_cpus"}},
-		{"RFS", []string{vethPair, up}, []string{"sys 64 $d/queues/rx-1/rps_flow_cnt"}},
-		{"XPS by receive queue", []string{vethPair, up}, []string{"sys 1 $d/queues/tx-0/xps_rxqs"}},
-		{"byte queue limits", []string{"ip link add $d type ifb", up}, []string{"sys 6 $d/queues/tx-0/byte_queue_limits/limit_max"}},
-		{"RPS of a queue that goes", []string{vethPair, "sys 1 $d/queues/rx-3/rps_cpus", up}, []string{"ethtool -L $d rx 1"}},
-		{"runtime power management", []string{vethPair, up}, []string{"sys on $d/power/control"}},
+		{"RPS", []string{vethPair, up}, []string{"sys 1 $d/queues/rx-0/rps_cpus"}, nil},
+		{"RFS", []string{vethPair, up}, []string{"sys 64 $d/queues/rx-1/rps_flow_cnt"}, nil},
+		{"XPS by receive queue", []string{vethPair, up}, []string{"sys 1 $d/queues/tx-0/xps_rxqs"}, nil},
+		{"byte queue limits", []string{"ip link add $d type ifb", up}, []string{"sys 6 $d/queues/tx-0/byte_queue_limits/limit_max"}, nil},
+		{"RPS of a queue that goes", []string{vethPair, "sys 1 $d/queues/rx-3/rps_cpus", up}, []string{"ethtool -L $d rx 1"}, nil},
+		{"runtime power management", []string{vethPair, up}, []string{"sys on $d/power/control"}, nil},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -106,15 +137,15 @@ func TestWhatAPodAdded(t *testing.T) {
 func TestWhatAHostHad(t *testing.T) {
 	t.Parallel()
 	for _, c := range []changed{
-		{"IFF_DYNAMIC", []string{vethPair, "ip link set $d dynamic on", up}, []string{"ip link set $d dynamic off"}},
-		{"overhead of a qdisc", []string{vethPair, up, "tc qdisc add dev $d root stab overhead 5 pfifo limit 50"}, nil},
-		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil},
-		{"neighbor managed", []string{vethPair, up, "ip neigh add 192.0.2.21 dev $d managed"}, nil},
-		{"route appended", []string{vethPair, up, "ip route add 10.2.0.0/16 via 192.0.2.254 dev $d", "ip route append 10.2.0.0/16 via 192.0.2.253 dev $d"}, nil},
-		{"entry of a group database", []string{vethPair, up, "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0", "bridge mdb add dev br0 port $d grp 239.1.1.5 permanent"}, nil},
-		{"resilient group", []string{vethPair, up, "ip nexthop add id 310 dev $d; ip nexthop add id 311 group 310 type resilient buckets 8; ip route add 10.8.0.0/16 nhid 311"}, nil},
-		{"MAC of a bond", []string{"ip link add bond0 type bond mode active-backup; ip link set bond0 address 02:00:00:00:b0:4d; " + vethPair + "; ip link set $d master bond0; ip link set bond0 up"}, nil},
-		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}},
+		{"IFF_DYNAMIC", []string{vethPair, "ip link set $d dynamic on", up}, []string{"ip link set $d dynamic off"}, nil},
+		{"overhead of a qdisc", []string{vethPair, up, "tc qdisc add dev $d root stab overhead 5 pfifo limit 50"}, nil, nil},
+		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil, nil},
+		{"neighbor managed", []string{vethPair, up, "ip neigh add 192.0.2.21 dev $d managed"}, nil, nil},
+		{"route appended", []string{vethPair, up, "ip route add 10.2.0.0/16 via 192.0.2.254 dev $d", "ip route append 10.2.0.0/16 via 192.0.2.253 dev $d"}, nil, nil},
+		{"entry of a group database", []string{vethPair, up, "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0", "bridge mdb add dev br0 port $d grp 239.1.1.5 permanent"}, nil, nil},
+		{"resilient group", []string{vethPair, up, "ip nexthop add id 310 dev $d; ip nexthop add id 311 group 310 type resilient buckets 8; ip route add 10.8.0.0/16 nhid 311"}, nil, nil},
+		{"MAC of a bond", []string{"ip link add bond0 type bond mode active-backup; ip link set bond0 address 02:00:00:00:b0:4d; " + vethPair + "; ip link set $d master bond0; ip link set bond0 up"}, nil, nil},
+		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}, nil},
 	} {
 		t.Run(c.name, c.test)
 	}
