@@ -2,6 +2,7 @@ package netmove
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"net"
 	"net/netip"
@@ -213,11 +214,11 @@ func (m *MAC) UnmarshalText(text []byte) error {
 		return nil
 	}
 	for part := range strings.SplitSeq(string(text), ":") {
-		var b byte
-		if _, err := fmt.Sscanf(part, "%02x", &b); err != nil || len(part) != 2 {
+		b, err := hex.DecodeString(part)
+		if err != nil || len(b) != 1 {
 			return fmt.Errorf("link-layer address %q: want hexadecimal bytes with colons", text)
 		}
-		*m = append(*m, b)
+		*m = append(*m, b...)
 	}
 	return nil
 }
