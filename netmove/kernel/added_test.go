@@ -102,11 +102,14 @@ func TestWhatAPodAdded(t *testing.T) {
 
 		// Options that a kind can be given, and that are not told where there are none.
 		{
-			"lower device of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up},
-			[]string{"ip link set $d type vxlan id 5 dev lo"}, []string{"unset option vxlan.3"},
+			"lower device of a vxlan",
+			[]string{"ip link add $d type vxlan id 5 dstport 4789", up},
+			[]string{"ip link set $d type vxlan id 5 dev lo"},
+			[]string{"unset option vxlan.3"},
 		},
 		{
-			"smaller device below a vxlan", []string{"ip link set lo mtu 1400; ip link add $d type vxlan id 5 dstport 4789", up},
+			"smaller device below a vxlan",
+			[]string{"ip link set lo mtu 1400; ip link add $d type vxlan id 5 dstport 4789", up},
 			[]string{"ip link set lo mtu 1400; ip link set $d type vxlan id 5 dev lo; ip link set $d mtu 1280"},
 			[]string{"unset option vxlan.3", "set MTU 1500: mtu 1500 is more than the 1350 that the device below, \"lo\", allows", "set sysctl ipv6/conf/mtu"},
 		},

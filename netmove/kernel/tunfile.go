@@ -148,7 +148,7 @@ func attachesQuietly() bool {
 
 // hasQueues reports whether the kernel tells that processes are attached, of a device that
 // lets several.
-func (l link) hasQueues() bool {
+func (l *link) hasQueues() bool {
 	return u32(l.tun.attribute(unix.IFLA_TUN_NUM_QUEUES))+u32(l.tun.attribute(unix.IFLA_TUN_NUM_DISABLED_QUEUES)) > 0
 }
 
