@@ -81,7 +81,7 @@ func TestReturnWireguard(t *testing.T) {
 func TestReturnPotentialRouters(t *testing.T) {
 	t.Parallel()
 	n := newNode(t)
-	n.makeOr(t, "sit", "link add eth1 type sit local 192.0.2.1 isatap")
+	n.makeOr(t, "sit", "link add eth1 type sit mode ip6ip local 192.0.2.1 isatap")
 	n.host.Shell(t, `
 		set -e
 		ip tunnel prl prl-default 192.0.2.7 dev eth1
