@@ -20,7 +20,8 @@ settings() {
 			/Speed|Duplex/ { fixed = fixed $0 }
 			/Auto-negotiation: off/ { print fixed } # and not what came out of a negotiation'
 		[ ! -x /bin/wg ] || wg showconf "$d"
-		ip tunnel show "$d" # with potential routers
+		read -r type <"/sys/class/net/$d/type"
+		[ "$type" != 776 ] || helper routers "$d" # of sit: ip(8) lists them for the modes that it makes itself
 		[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
 		[ -z "$hardware" ] || helper stamp-state "$d"
 		waiting "$d"

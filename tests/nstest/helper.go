@@ -63,6 +63,7 @@ func verbs() map[string]verb {
 		"timestamps":   timestamps,
 		"stamp-state":  stampState,
 		"route-groups": routeGroups,
+		"routers":      routers,
 	}
 }
 
