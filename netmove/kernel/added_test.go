@@ -23,8 +23,8 @@ type changed struct {
 
 // What hosts have for a device that is up, as most rows start.
 const (
-	vethPair = "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far addrgenmode none up"
-	onLow    = "ip link add low type veth peer name far; ip link set low up; ip link set far addrgenmode none up; ip link add link low name $d type "
+	vethPair = "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; sysctl -qw net.ipv6.conf.far.disable_ipv6=1; ip link set far up"
+	onLow    = "ip link add low type veth peer name far; ip link set low up; sysctl -qw net.ipv6.conf.far.disable_ipv6=1; ip link set far up; ip link add link low name $d type "
 	up       = "ip link set $d up; ip addr add 192.0.2.1/24 dev $d; ip addr add 2001:db8::1/64 dev $d"
 )
 

@@ -23,9 +23,9 @@ const seedsEnv = "NRI_NETDEV_SEEDS"
 // all else on the host, as it was.
 func TestGenerated(t *testing.T) {
 	t.Parallel()
-	seeds := 60
+	seeds := 16
 	if testing.Short() {
-		seeds = 20
+		seeds = 6
 	}
 	if n, err := strconv.Atoi(os.Getenv(seedsEnv)); err == nil {
 		seeds = n

@@ -47,6 +47,7 @@ func volatile() []string {
 		` expires \d+sec`,                 // so do those of routes
 		`[a-z_]+_timer +[\d.]+`,           // of a bridge
 		`(?m)^.* lladdr (33:33|01:).*\n`,  // the cache of multicast neighbors
+		`(?m)^0\.0\.0\.0 .*NOARP *\n`,     // the same
 		`(?m)^[^ ]+ (dev \S+ )?NOARP *\n`, // the cache of devices without ARP
 		` refcnt \d+\b`,                   // of a qdisc
 	}

@@ -28,7 +28,7 @@ settings() {
 	done
 	(cd /sys/class/net && for d; do
 		ls -d "$d"/queues/* "$d"/upper_* "$d"/lower_*
-		find "$d"/ -name device -prune -o -type f -perm -200 ! -name uevent ! -name flags -print
+		find "$d"/ -name device -prune -o -type f -perm -200 ! -name uevent ! -name flags ! -name limit -print
 	done | sort | xargs grep -Hs .)
 	(cd /proc/sys/net && for d; do
 		grep -s . ipv4/conf/"$d"/* ipv6/conf/"$d"/* ipv4/neigh/"$d"/* ipv6/neigh/"$d"/* mpls/conf/"$d"/*

@@ -58,9 +58,9 @@ type randomKind struct {
 }
 
 func randomKinds() []randomKind {
-	const low = "ip link add low type veth peer name far; ip link set low up; ip link set far addrgenmode none up; ip link add link low name $d type "
+	const low = "ip link add low type veth peer name far; ip link set low up; sysctl -qw net.ipv6.conf.far.disable_ipv6=1; ip link set far up; ip link add link low name $d type "
 	kinds := []randomKind{
-		{script: "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; ip link set far addrgenmode none up", port: true},
+		{script: "ip link add $d numtxqueues 4 numrxqueues 4 type veth peer name far; sysctl -qw net.ipv6.conf.far.disable_ipv6=1; ip link set far up", port: true},
 		{script: "ip link add $d type ifb", port: true},
 		{script: low + "macvlan mode bridge"},
 		{script: low + "macvlan mode source"},
@@ -109,7 +109,7 @@ func hostLinks() []string {
 		"ip link property add dev $d altname alt%n%", "ip link set $d gso_max_size %big%", "ip link set $d gro_max_size %big%",
 		"ip link set $d gso_max_segs %n%", "ip link set $d mode dormant",
 		"ip link set $d addrgenmode eui64", "ethtool -K $d gro on", "ethtool -K $d tso off", "ethtool -L $d rx 2 tx 2",
-		"ip link set $d addrgenmode random",
+		"ip link set $d addrgenmode random", "sysctl -qw net.ipv6.conf.$d.stable_secret=2001:db8::5ec:1e7; ip link set $d addrgenmode stable_secret",
 		"sysctl -qw net.ipv4.conf.$d.arp_ignore=%small%", "sysctl -qw net.ipv4.conf.$d.rp_filter=%small%",
 		"sysctl -qw net.ipv6.conf.$d.accept_ra=%small%", "sysctl -qw net.ipv6.conf.$d.hop_limit=%n%",
 		"sysctl -qw net.ipv6.conf.$d.disable_ipv6=0", "sysctl -qw net.ipv4.neigh.$d.retrans_time_ms=%big%",
@@ -162,7 +162,7 @@ func hostTables() []string {
 		"ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d", "ip neigh add 192.0.2.21 dev $d managed",
 		"ip neigh add 2001:db8::%n% lladdr 02:00:00:00:00:09 dev $d", "ip neigh add proxy 2001:db8::10 dev $d",
 		"ip rule add iif $d table %n%", "ip -6 rule add oif $d table %n%",
-		"ip token set ::5 dev $d", "sysctl -qw net.ipv6.conf.$d.stable_secret=2001:db8::5ec:1e7; ip link set $d addrgenmode stable_secret",
+		"ip token set ::5 dev $d",
 		"ip -M route add 100 via inet 192.0.2.254 dev $d",
 	}
 }
@@ -264,14 +264,14 @@ func attackKinds() []string {
 		"ip link set $d type macsec encrypt off protect off", "ip link set $d type macsec replay on window %n%", "ip link set $d type macsec encodingsa 2 validate disabled",
 		"ip macsec add $d tx sa %small% pn 5 on key 02 66345678901234567890123456789012", "ip macsec add $d rx port 66 address 02:66:00:00:00:66; ip macsec add $d rx port 66 address 02:66:00:00:00:66 sa 0 pn 1 on key 03 66345678901234567890123456789066",
 		"ip macsec del $d rx port 9 address 02:00:00:00:00:99", "ip macsec del $d tx sa 0",
-		"ip link set $d type vxlan id 5 ttl %n%", "ip link set $d type vxlan id 5 remote 10.66.66.%n%", "ip link set $d type vxlan id 5 local 10.66.66.69", "ip link set $d type vxlan id 5 dev eth0",
+		"ip link set $d type vxlan id 5 ttl %n%", "ip link set $d type vxlan id 5 remote 10.66.66.%n%", "ip link set $d type vxlan id 5 local 10.66.66.69",
 		"ip link set $d type vxlan id 5 noudpcsum nolearning proxy rsc l2miss l3miss", "ip link set $d type vxlan id 5 ageing %n% maxaddress %n%", "ip link set $d type vxlan id 5 tos 8 df set label 5",
-		"ip link set $d type vxlan id 5 group 239.6.6.6 dev $d", "ip link set $d type vxlan id 5 dev lo", "ip link set $d type vxlan id 5 ttl inherit",
+		"ip link set $d type vxlan id 5 ttl inherit",
 		"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.66.66.%n%", "bridge fdb add 02:66:00:00:00:11 dev $d dst 10.66.66.66", "bridge fdb del 00:00:00:00:00:00 dev $d dst 192.0.2.9",
 		"bridge fdb replace 02:00:00:00:00:11 dev $d dst 10.66.66.%n%", "bridge fdb add 02:66:00:00:00:12 dev $d dst 10.66.66.6 port %big% vni %n% src_vni 5",
 		"bridge fdb show dev $d | sed 's/ self.*//' | while read -r l; do bridge fdb del $l dev $d; done", "bridge fdb add 02:66:00:00:00:13 dev $d dst 10.66.66.6 dynamic",
 		"ip nexthop add id 466 via 10.66.66.66 fdb; ip nexthop add id 467 group 466 fdb; bridge fdb add 02:66:00:00:00:14 dev $d nhid 467", "bridge fdb add 02:66:00:00:00:15 dev $d dst 10.66.66.6 extern_learn",
-		"bridge vni add dev $d vni 6%n%", "bridge vni del dev $d vni 400-410", "bridge vni add dev $d vni 666 remote 10.66.66.6", "bridge mdb add dev $d port $d grp 239.6.6.6 permanent dst 10.66.66.6 src_vni 5",
+		"bridge vni add dev $d vni 6%n%", "bridge vni delete dev $d vni 400-410", "bridge vni add dev $d vni 666 remote 10.66.66.6", "bridge mdb add dev $d port $d grp 239.6.6.6 permanent dst 10.66.66.6 src_vni 5",
 		"ip link set $d type geneve id 5 remote 192.0.2.9 ttl %n%", "ip link set $d type geneve id 5 remote 10.66.66.66", "ip link set $d type geneve id 5 remote 192.0.2.9 tos 8 df set noudpcsum innerprotoinherit",
 		"ip link set $d type gretap ttl %n%", "ip link set $d type gretap remote 10.66.66.66 key 66 csum seq", "ip link set $d type gretap encap fou encap-sport 66 encap-dport 67", "ip link set $d type gre remote 10.66.66.66 key 66",
 		"ip link set $d type gre dev lo", "ip link set $d type ipip remote 10.66.66.66 ttl 6", "ip link set $d type ipip encap fou encap-dport 66 fwmark 6", "ip link set $d type sit 6rd-prefix 2001:db8::/32", "ip link set $d type sit remote 10.66.66.66 fwmark 66",
