@@ -113,9 +113,9 @@ func withTunnelCommand(entry []byte) ([]byte, error) {
 		if a.Attr.Type&nl.NLA_TYPE_MASK != vlanTunnel {
 			continue
 		}
-		tunnel := message{}
-		if tunnel, err = parseMessage(a.Value, 0); err != nil {
-			break
+		tunnel, terr := parseMessage(a.Value, 0)
+		if terr != nil {
+			return nil, terr
 		}
 		tunnel.add(tunnelCommand, nl.Uint32Attr(unix.RTM_SETLINK))
 		msg.attrs[i].Value = tunnel.bytes()
