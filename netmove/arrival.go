@@ -9,30 +9,10 @@ import (
 
 // arrive completes a device that is in the pod and configured.
 func (m *Mover) arrive(pod Namespace, a *Attachment) error {
-	a.Differences, a.Beside = nil, nil
+	a.Differences = nil
 	a.noteLeft()
 	m.carry(pod, a)
-	if err := m.noteBeside(pod, a); err != nil {
-		return err
-	}
 	return m.check(pod, a)
-}
-
-// noteBeside notes what stands beside the device, which is not the pod's to have made on it.
-func (m *Mover) noteBeside(pod Namespace, a *Attachment) error {
-	if !a.Before.sharesBelow() {
-		return nil
-	}
-	beside, err := pod.Stacked(m.Host, a.Before.Below)
-	if err != nil {
-		return &StepError{Device: a.Before.Name, Step: "look for devices beside it", Err: err}
-	}
-	for _, u := range beside {
-		if u.Nsid == Here {
-			a.Beside = append(a.Beside, u.Identity)
-		}
-	}
-	return nil
 }
 
 // noteLeft tells of addresses that would go along, and do not since another node has them.

@@ -24,10 +24,6 @@ type Attachment struct {
 	// refused. A process that starts anew tries again.
 	Downed bool `json:"-"`
 
-	// Beside are the devices that the pod had, when the attach was complete, on the device
-	// that this one is built on: a macvlan's siblings, and itself. None: not known.
-	Beside []Identity `json:"beside,omitempty"`
-
 	// Lower is the device of the host that it is built on, for errors of the attach.
 	Lower Lower `json:"-"`
 

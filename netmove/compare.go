@@ -91,6 +91,9 @@ func compareNames(ns Namespace, dev, want Snapshot) (t todo) {
 // that RTM_GETLINK tells are always read, and there may be more.
 func compareOptions(ns Namespace, dev, want Snapshot) (t todo) {
 	for _, o := range differing(want.Options, dev.Options) {
+		if _, told := dev.option(o.Name); want.older() && !told {
+			continue // it has another name now
+		}
 		t.addMinor("option "+o.Name, func() error { return ns.SetOption(dev.Identity.Index, o) }, "set option %s", o.Name)
 		t[len(t)-1].is = "not " + o.Value.String()
 	}
@@ -207,11 +210,14 @@ func (s Snapshot) addressesAfter(elapsed time.Duration) []Address {
 func compareEntries(ns Namespace, dev, want Snapshot, now BootOffset) (t todo) {
 	index := dev.Identity.Index
 	for _, e := range missing(dev.Entries, want.Entries) {
-		if e.Table.Travels() || e.Port {
+		if e.Table.Travels() && !want.older() || e.Port {
 			t.addMinor(string(e.Table), func() error { return ns.DropEntry(index, e) }, "drop %s %s", e.Table, e.Text)
 		}
 	}
 	for _, e := range missing(want.entriesAt(now), dev.Entries) {
+		if want.older() && e.Table == TableFDB && dev.Identity.Kind == "vxlan" {
+			continue // they stand in a table of their own now
+		}
 		t.addMinor(string(e.Table), func() error { return ns.PutEntry(index, e) }, "add %s %s", e.Table, e.Text)
 	}
 	return t

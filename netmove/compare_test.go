@@ -267,14 +267,17 @@ func TestSiblingsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.pod.AddUpper(f.host, below, macvlan("own"))
-	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index)
+	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index).Enter()
+	held := f.pod.AddUpper(f.host, below, macvlan("held"))
+	f.pod.Nest(held.Identity.Index).Enter()
+	f.mover.Holds = held.Identity.Same
 	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac2")).Identity.Index).Enter()
 	other := f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("other")).Identity.Index)
 	other.Enter()
 	other.Share()
 	f.returnAll(t, plan)
 	world := f.String()
-	for name, stays := range map[string]bool{"mac0": true, "elder": true, "cni": true, "own": false, "other": true, "mac1": false, "mac2": false} {
+	for name, stays := range map[string]bool{"mac0": true, "elder": true, "cni": true, "own": true, "held": true, "other": true, "mac1": false, "mac2": false} {
 		if strings.Contains(world, "eth2 has "+name+" on it") != stays {
 			t.Errorf("%s on the host's device: %v, want %v:\n%s", name, !stays, stays, world)
 		}

@@ -44,7 +44,7 @@ type Reader interface {
 	// Fill reads the device anew, and those parts of it. Parts that are not named stay as
 	// they are in dev. A dev that has no inode means the device with its ifindex, whichever
 	// that is. Of a device that is down, options that the driver does not tell then are
-	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
+	// left out. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
 	// Facts reads what decides whether the device may move. The device must have all of

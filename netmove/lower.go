@@ -36,7 +36,7 @@ func (l Lower) explain(err error) error {
 // withLower is the snapshot with the MTU that the device below allows by now. Where that is
 // less than it was, that is a difference, and no reason to keep the device.
 func (m *Mover) withLower(dev, want Snapshot) (Snapshot, []*StepError) {
-	if dev.MTU >= want.MTU {
+	if dev.MTU >= want.MTU || dev.Below == 0 {
 		return want, nil
 	}
 	f, err := m.Host.Facts(dev)

@@ -17,6 +17,10 @@ type Mover struct {
 	Now  func() BootOffset // the time since boot
 	Log  *slog.Logger
 
+	// Holds, if it is not nil, reports whether a pod has the device: one on another that is
+	// ours is not the pod's own then.
+	Holds func(Identity) bool
+
 	// Moved, if it is not nil, is told how long the kernel took to move one device.
 	Moved func(took time.Duration)
 }

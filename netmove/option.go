@@ -12,7 +12,7 @@ import (
 type Option struct {
 	// Name says which: "gso_max_size"; with the kind of the device, or of its
 	// master, and the attribute's number where the attribute is one of theirs,
-	// such as "macvlan.1" (IFLA_MACVLAN_MODE) or "bridge_slave.cost".
+	// such as "macvlan.1" (IFLA_MACVLAN_MODE) or "bridge_slave.3".
 	Name string `json:"name"`
 
 	Value RawValue `json:"value"` // as the kernel has it

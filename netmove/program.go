@@ -81,6 +81,14 @@ func (p Program) same(other Program) bool {
 	return p.Hook == other.Hook && (p.ID == other.ID || p.Link != 0 && p.Link == other.Link)
 }
 
+// foreign are those of the programs that are not the host's. Records of older versions know
+// of no queues.
+func (s Snapshot) foreign(programs []Program) []Program {
+	return slices.DeleteFunc(without(programs, s.Programs, Program.same), func(p Program) bool {
+		return s.older() && p.Hook == TunQueue
+	})
+}
+
 // seen is what programs were seen on a device.
 type seen struct {
 	programs []Program
@@ -108,7 +116,7 @@ func (m *Mover) detach(dev, before Snapshot) (seen, error) {
 	if err != nil {
 		return seen{}, fmt.Errorf("%w: look for programs: %w", ErrTainted, err)
 	}
-	foreign := without(have.programs, before.Programs, Program.same)
+	foreign := before.foreign(have.programs)
 	if len(foreign) == 0 {
 		return have, nil
 	}
@@ -122,7 +130,7 @@ func (m *Mover) detach(dev, before Snapshot) (seen, error) {
 	if err != nil {
 		return seen{}, fmt.Errorf("%w: look for programs again: %w", ErrTainted, err)
 	}
-	if left := without(have.programs, before.Programs, Program.same); len(left) > 0 {
+	if left := before.foreign(have.programs); len(left) > 0 {
 		return seen{}, fmt.Errorf("%w: %v: %w", ErrTainted, left, errors.Join(errs...))
 	}
 	return have, nil

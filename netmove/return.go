@@ -38,7 +38,7 @@ func (m *Mover) bringHome(pod Namespace, a *Attachment) error {
 	before := a.Before
 	dev, err := m.fetch(pod, a)
 	if err == nil && pod != nil {
-		err = m.unstack(pod, dev, a)
+		err = m.unstack(pod, dev, before)
 	}
 	if err != nil {
 		return fmt.Errorf("return %q: %w", before.Name, err)

@@ -52,6 +52,10 @@ type Snapshot struct {
 	OthersRoutes []OthersRoute `json:"othersRoutes,omitempty"`
 }
 
+// older reports whether a program of an earlier version has read it. What that did not know
+// is not in it, and so nothing follows from that.
+func (s Snapshot) older() bool { return s.Parts == 0 }
+
 // LeftDown is the snapshot of a device that shall come home and be left down,
 // without addresses and what depends on them.
 func (s Snapshot) LeftDown() Snapshot {
@@ -175,6 +179,12 @@ func (f LinkFlags) String() string {
 		}
 	}
 	return strings.Join(words, " ")
+}
+
+// withNewer has the flags that older records do not know as they are in have.
+func (f LinkFlags) withNewer(have LinkFlags) LinkFlags {
+	f.Debug, f.NoTrailers, f.Dynamic, f.PortSel, f.AutoMedia = have.Debug, have.NoTrailers, have.Dynamic, have.PortSel, have.AutoMedia
+	return f
 }
 
 // BootOffset is a moment as the time since the node booted

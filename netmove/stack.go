@@ -53,10 +53,10 @@ func strip(pod Namespace, dev, before Snapshot) error {
 //
 // A process in the pod may move them about meanwhile, and one that is being moved
 // cannot be seen, so it looks until there is nothing to remove twice in a row.
-func (m *Mover) unstack(pod Namespace, dev Snapshot, a *Attachment) error {
+func (m *Mover) unstack(pod Namespace, dev, before Snapshot) error {
 	clean := 0
 	for range unstackTries {
-		removed, err := m.unstackFound(pod, dev, a)
+		removed, err := m.unstackFound(pod, dev, before)
 		if err != nil {
 			return err
 		}
@@ -80,34 +80,29 @@ func (s Snapshot) sharesBelow() bool {
 	return s.Below != 0 && slices.Contains([]string{"macvlan", "macvtap", "ipvlan", "ipvtap"}, s.Identity.Kind)
 }
 
-// built finds what may have been built on the device. Of those that stand beside it, others'
-// are left out: those that the pod had before, and those of namespaces that the host knows.
-func (m *Mover) built(pod Namespace, dev Snapshot, a *Attachment) ([]Upper, error) {
+// built finds what may have been built on the device. Of what stands beside it, on the one
+// below, only that is the pod's to which no process in a namespace of others', no record and
+// no network plugin may have a claim: what is in the pod itself goes with its namespace.
+func (m *Mover) built(pod Namespace, dev Snapshot) ([]Upper, error) {
 	found, err := pod.Stacked(m.Host, dev.Identity.Index)
 	if err != nil || !dev.sharesBelow() {
 		return found, err
 	}
 	beside, err := pod.Stacked(m.Host, dev.Below)
-	beside = slices.DeleteFunc(beside, func(u Upper) bool {
-		if u.Nsid == Here {
-			return len(a.Beside) == 0 || slices.ContainsFunc(a.Beside, u.Identity.Same)
-		}
-		return u.Shared
-	})
+	beside = slices.DeleteFunc(beside, func(u Upper) bool { return u.Nsid == Here || u.Shared || u.Identity.Inode == 0 })
 	return append(found, beside...), err
 }
 
 // unstackFound removes what one look finds, and tells how many that were.
-func (m *Mover) unstackFound(pod Namespace, dev Snapshot, a *Attachment) (removed int, err error) {
-	before := a.Before
-	found, err := m.built(pod, dev, a)
+func (m *Mover) unstackFound(pod Namespace, dev, before Snapshot) (removed int, err error) {
+	found, err := m.built(pod, dev)
 	if err != nil {
 		return 0, fmt.Errorf("look for devices on it: %w", err)
 	}
 	var errs []error
 	for _, u := range found {
 		switch {
-		case u.Elder, before.hasUpper(u.Identity):
+		case u.Elder, before.hasUpper(u.Identity), m.Holds != nil && m.Holds(u.Identity):
 			continue
 		case u.Identity.Inode == 0 && u.Shared:
 			errs = append(errs, fmt.Errorf("%w: %q, in a namespace that nobody is in", ErrStacked, u.Name))

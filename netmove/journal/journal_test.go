@@ -327,7 +327,7 @@ func TestNewerRecord(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	newer := strings.Replace(string(data), `"version": 1`, `"version": 2`, 1)
+	newer := strings.Replace(string(data), `"version": 2`, `"version": 3`, 1)
 	if newer == string(data) {
 		t.Fatalf("no version in %s", data)
 	}

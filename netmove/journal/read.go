@@ -175,8 +175,8 @@ func (j *Journal) decode(name string, data []byte) (*Record, error) {
 		return nil, &notRecord{error: fmt.Errorf("journal: %s is of no boot: %q", name, format.BootID)}
 	case format.Version > version:
 		return nil, fmt.Errorf("journal: %s has version %d: %w", name, format.Version, ErrVersion)
-	case format.Version != version:
-		return nil, &notRecord{error: fmt.Errorf("journal: %s has version %d, and there is none but %d", name, format.Version, version)}
+	case format.Version < oldest:
+		return nil, &notRecord{error: fmt.Errorf("journal: %s has version %d, and there is none below %d", name, format.Version, oldest)}
 	}
 	r := &Record{}
 	if err := json.Unmarshal(data, r); err != nil {

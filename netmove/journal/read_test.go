@@ -152,7 +152,7 @@ func TestOpenUnreadable(t *testing.T) {
 // A record of a newer program does not become readable by waiting.
 func TestNewerIsNotTriedAgain(t *testing.T) {
 	state := t.TempDir()
-	write(t, `{"version": 2, "bootID": "boot-1"}`, state, recordsFolder, "a.json")
+	write(t, `{"version": 3, "bootID": "boot-1"}`, state, recordsFolder, "a.json")
 	j := impatient(state)
 	tries := 0
 	j.files.readFile = func(path string) ([]byte, error) {
@@ -353,5 +353,21 @@ func TestShare(t *testing.T) {
 		if reflect.ValueOf(a.Before.Sysctls).Pointer() != one {
 			t.Error("equal sysctls are kept twice")
 		}
+	}
+}
+
+// A record of the first version is read, and is one whose snapshots have no parts.
+func TestOldestRecord(t *testing.T) {
+	state := t.TempDir()
+	write(t, `{"version": 1, "bootID": "boot-1", "sandbox": "a", "state": "attached", "devices": [{"request": {}, "podName": "net1",
+		"before": {"identity": {"inode": 7, "index": 3}, "name": "eth1", "alias": "rack 3", "mtu": 1500, "txQueueLen": 0,
+		"flags": {"up": true, "multicast": false}, "takenAt": "1s"}}]}`, state, recordsFolder, "a.json")
+	j, _, err := Open(state, boot)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, ok := j.Get("a")
+	if !ok || len(r.Devices) != 1 || r.Devices[0].Before.Alias != "rack 3" || r.Devices[0].Before.Parts != 0 {
+		t.Errorf("read %+v, %v", r, ok)
 	}
 }

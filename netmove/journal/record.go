@@ -10,7 +10,11 @@ import (
 )
 
 // version is that of the record's format.
-const version = 1
+const version = 2
+
+// oldest is the first version: its snapshots have no parts, text is strings, and options and
+// tables that came later are not in it.
+const oldest = 1
 
 // State is how far the work on a sandbox has come.
 type State string

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -28,7 +29,7 @@ func (ns *Namespace) foreignUppers(l *link, dev netmove.Snapshot) ([]string, err
 	if may, err := ns.mayCarry(l); !may || err != nil {
 		return nil, err
 	}
-	kind, err := ns.probe(l.Identity.Index)
+	kind, err := ns.probe(l)
 	if kind != "" {
 		list = append(list, fmt.Sprintf("a device of kind %q is built on it in a namespace that this one does not know", kind))
 	}
@@ -96,10 +97,10 @@ func isMacvlan(kind string) bool { return kind == "macvlan" || kind == "macvtap"
 
 // probe finds out whether a macvlan or an ipvlan, wherever it is, is built on the device, and
 // returns its kind. It asks for a macvlan that the kernel never makes: one of the mode that
-// must be alone on its device, under a name that is taken. Whether it would be alone is looked
+// must be alone on its device, under a name that is taken: the device's own. Whether it would be alone is looked
 // at first (macvlan_common_newlink), and nobody hears of a device that does not get its name
 // (register_netdevice). It takes a grace period of RCU, about a millisecond.
-func (ns *Namespace) probe(index int) (kind string, err error) {
+func (ns *Namespace) probe(l *link) (kind string, err error) {
 	if has, err := ns.has("macvlan"); !has || err != nil {
 		return "", err
 	}
@@ -111,11 +112,13 @@ func (ns *Namespace) probe(index int) (kind string, err error) {
 	req := nl.NewNetlinkRequest(unix.RTM_NEWLINK, unix.NLM_F_ACK|unix.NLM_F_CREATE|unix.NLM_F_EXCL)
 	// With an ifindex the name is not looked up before.
 	req.AddData(ifInfo(math.MaxInt32))
-	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated("lo")))
-	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(index))))
+	req.AddData(nl.NewRtAttr(unix.IFLA_IFNAME, nl.ZeroTerminated(l.Name)))
+	req.AddData(nl.NewRtAttr(unix.IFLA_LINK, nl.Uint32Attr(uint32(l.Identity.Index))))
 	req.AddData(nl.NewRtAttr(unix.NLA_F_NESTED|unix.IFLA_LINKINFO, info.bytes()))
 	_, err = ns.exchange(req, 0)
 	switch {
+	case err == nil: // the device has got another name since it was read
+		return "", fmt.Errorf("remove a device that was not to be made: %w", errors.Join(errRaced, ns.Delete(math.MaxInt32)))
 	case is(err, unix.EINVAL):
 		return "macvlan", nil
 	case is(err, unix.EBUSY):

@@ -61,6 +61,9 @@ func (ns *Namespace) can(dev netmove.Snapshot, feature string) (bool, error) {
 	if dev.Identity.Parent == "" {
 		return false, nil
 	}
+	if family, err := ns.ethtool.family(ns); family == 0 || err != nil {
+		return false, err
+	}
 	b, err := ns.featureBits(dev.Identity.Index)
 	if err != nil {
 		return false, err

@@ -75,7 +75,7 @@ func (ns *Namespace) defaultRouteOn(name string, index int, dir *os.File, seen m
 	return ns.defaultRouteAbove(dir, seen)
 }
 
-// defaultRouteAbove does for the devices that are built on one.
+// defaultRouteAbove checks the devices stacked on the one at dir.
 func (ns *Namespace) defaultRouteAbove(dir *os.File, seen map[int]bool) (string, error) {
 	above, err := uppers(dir)
 	if err != nil {

@@ -26,10 +26,19 @@ func (ns *Namespace) timestampOptions(dev netmove.Snapshot) ([]netmove.Option, e
 	if is(err, unix.EOPNOTSUPP, unix.EINVAL, unix.ENOTTY) {
 		return nil, nil
 	}
-	if err != nil {
-		return nil, fmt.Errorf("time stamps of %q: %w", dev.Name, classify(err))
+	if err != nil { // a driver whose clock does not run answers EIO, say
+		return []netmove.Option{{Name: timestampPrefix + "config", Unknown: true}}, notThere(err)
 	}
 	return []netmove.Option{{Name: timestampPrefix + "config", Value: config}}, nil
+}
+
+// notThere is the error if it says that the device is gone. Any other one is no reason to
+// refuse a device for an option that its driver does not tell now.
+func notThere(err error) error {
+	if is(err, unix.ENODEV) {
+		return classify(err)
+	}
+	return nil
 }
 
 func (ns *Namespace) setTimestamp(index int, name string, value []byte) error {

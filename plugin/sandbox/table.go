@@ -40,6 +40,7 @@ func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, state string, 
 		pins: newPins(kernel, state, log),
 		ends: newEnds(kernel, log),
 	}
+	mover.Holds = j.Holds
 	t.config.Store(c)
 	return t
 }
