@@ -267,7 +267,7 @@ func TestSiblingsGo(t *testing.T) {
 		t.Fatal(err)
 	}
 	f.pod.AddUpper(f.host, below, macvlan("own"))
-	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index).Enter()
+	f.pod.Nest(f.pod.AddUpper(f.host, below, macvlan("mac1")).Identity.Index)
 	held := f.pod.AddUpper(f.host, below, macvlan("held"))
 	f.pod.Nest(held.Identity.Index).Enter()
 	f.mover.Holds = held.Identity.Same

@@ -81,15 +81,15 @@ func (s Snapshot) sharesBelow() bool {
 }
 
 // built finds what may have been built on the device. Of what stands beside it, on the one
-// below, only that is the pod's to which no process in a namespace of others', no record and
-// no network plugin may have a claim: what is in the pod itself goes with its namespace.
+// below, only that counts which is in namespaces that the host does not know: others' are
+// left out. What is in the pod itself goes with the pod's namespace.
 func (m *Mover) built(pod Namespace, dev Snapshot) ([]Upper, error) {
 	found, err := pod.Stacked(m.Host, dev.Identity.Index)
 	if err != nil || !dev.sharesBelow() {
 		return found, err
 	}
 	beside, err := pod.Stacked(m.Host, dev.Below)
-	beside = slices.DeleteFunc(beside, func(u Upper) bool { return u.Nsid == Here || u.Shared || u.Identity.Inode == 0 })
+	beside = slices.DeleteFunc(beside, func(u Upper) bool { return u.Nsid == Here || u.Shared })
 	return append(found, beside...), err
 }
 

@@ -28,9 +28,9 @@ const (
 )
 
 // tunSettings are those settings. That of offloads comes last, as it is read by other means.
-func tunSettings() []tunSetting {
+func (ns *Namespace) tunSettings() []tunSetting {
 	return []tunSetting{
-		{tunFilter, filterSize, dropFilter},
+		{tunFilter, ns.filterSize, ns.dropFilter},
 		{"vnet_hdr_sz", readTun(unix.TUNGETVNETHDRSZ), writeTun(unix.TUNSETVNETHDRSZ)},
 		{"vnet_le", readTun(unix.TUNGETVNETLE), writeTun(unix.TUNSETVNETLE)},
 		{"sndbuf", readTun(unix.TUNGETSNDBUF), writeTun(unix.TUNSETSNDBUF)},
@@ -48,9 +48,9 @@ func writeTun(request uint) func(int, uint32) error {
 
 // filterSize is how many instructions the filter has that whoever attaches gets; 0 for none.
 // The kernel has no request for the filter itself.
-func filterSize(tun int) (uint32, error) {
+func (ns *Namespace) filterSize(tun int) (uint32, error) {
 	var filter unix.SockFprog
-	err := filterRequest(tun, unix.TUNGETFILTER, &filter)
+	err := ns.filterRequest(tun, unix.TUNGETFILTER, &filter)
 	if is(err, unix.EINVAL) { // tun devices have none
 		return 0, nil
 	}
@@ -59,18 +59,19 @@ func filterSize(tun int) (uint32, error) {
 
 // dropFilter takes the filter away. TUNDETACHFILTER would keep its size, so it is exchanged
 // for one that the kernel does not take: that leaves none.
-func dropFilter(tun int, size uint32) error {
+func (ns *Namespace) dropFilter(tun int, size uint32) error {
 	if size != 0 {
 		return errors.New("the kernel has told the filter's size only")
 	}
-	err := filterRequest(tun, unix.TUNATTACHFILTER, &unix.SockFprog{})
+	err := ns.filterRequest(tun, unix.TUNATTACHFILTER, &unix.SockFprog{})
 	if is(err, unix.EINVAL) {
 		return nil
 	}
 	return err
 }
 
-func filterRequest(tun int, request uint, filter *unix.SockFprog) error {
+func (ns *Namespace) filterRequest(tun int, request uint, filter *unix.SockFprog) error {
+	defer ns.kernel.watch("asking a tap for its filter")()
 	if _, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(tun), uintptr(request), uintptr(unsafe.Pointer(filter))); errno != 0 {
 		return errno
 	}
@@ -94,7 +95,7 @@ func (ns *Namespace) tunFileOptions(dev netmove.Snapshot) ([]netmove.Option, err
 	}
 	values[tunOffload] = offloads
 	var list []netmove.Option
-	for _, s := range tunSettings() {
+	for _, s := range ns.tunSettings() {
 		value, ok := values[s.name]
 		list = append(list, netmove.Option{Name: tunFilePrefix + s.name, Value: number(value), Unknown: !ok})
 	}
@@ -105,11 +106,11 @@ func (ns *Namespace) tunFileOptions(dev netmove.Snapshot) ([]netmove.Option, err
 func (ns *Namespace) tunValues(index int) (map[string]uint32, error) {
 	values := map[string]uint32{}
 	l, err := ns.linkByIndex(index)
-	if err != nil || l.hasQueues() || l.Flags.Up && !attachesQuietly() {
+	if err != nil || l.hasQueues() || l.Flags.Up && !ns.attachesQuietly() {
 		return values, err
 	}
 	err = ns.attached(index, 0, 0, func(tun int) error {
-		for _, s := range tunSettings() {
+		for _, s := range ns.tunSettings() {
 			if s.get == nil {
 				continue
 			}
@@ -136,7 +137,8 @@ func (ns *Namespace) tunValues(index int) (map[string]uint32, error) {
 
 // attachesQuietly reports whether a device that is up gets no carrier by somebody who attaches
 // to it: Linux before 6.0 knows no IFF_NO_CARRIER.
-func attachesQuietly() bool {
+func (ns *Namespace) attachesQuietly() bool {
+	defer ns.kernel.watch("opening /dev/net/tun")()
 	file, err := os.OpenFile("/dev/net/tun", os.O_RDWR, 0)
 	if err != nil {
 		return false
@@ -171,7 +173,7 @@ func (ns *Namespace) offloads(index int) (flags uint32, err error) {
 
 // setTunFile sets an option by its name without the prefix.
 func (ns *Namespace) setTunFile(index int, name string, value []byte) error {
-	for _, s := range tunSettings() {
+	for _, s := range ns.tunSettings() {
 		if s.name != name {
 			continue
 		}
