@@ -152,6 +152,11 @@ func TestAttach(t *testing.T) {
 	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 		t.Fatal(err)
 	}
+	for _, a := range plan {
+		if len(a.Differences) > 0 {
+			t.Errorf("told of %q: %v", a.Before.Name, a.Differences)
+		}
+	}
 	// eth1 of the host had ifindex 2, which is eth0's in the pod.
 	want := `host
   1 lo inode 1001 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags []
@@ -225,7 +230,10 @@ func TestAttachFailsAtEveryStep(t *testing.T) {
 				break
 			}
 			if err == nil {
-				// All that was lost is the answer about a guard that is gone.
+				// All that was lost is the answer about a guard that is gone, or what goes along.
+				if told := fmt.Sprint(plan[0].Differences); when == netmovetest.Before && !strings.Contains(told, "injected") {
+					t.Errorf("step %d failed, and nothing is told: %s", n, told)
+				}
 				f.returnAll(t, plan)
 			} else if !errors.Is(err, netmovetest.ErrInjected) {
 				t.Errorf("step %d: error is %v, want the injected one", n, err)

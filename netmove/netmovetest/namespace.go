@@ -119,8 +119,9 @@ func (ns *Namespace) Close() error {
 // Move does what __dev_change_net_namespace and do_setlink do, in that order.
 func (ns *Namespace) Move(index int, to netmove.Namespace, name string, newIndex int) error {
 	ns.world.wait()
-	return ns.change(index, func(d *netmove.Snapshot) error {
+	return ns.about(index, func(d *netmove.Snapshot) error {
 		target := to.(*Namespace)
+		name := target.numbered(name)
 		arrives := d.Name
 		if target.named(d.Name) != nil {
 			arrives = name
@@ -159,8 +160,18 @@ func (ns *Namespace) transfer(d *netmove.Snapshot, target *Namespace, newIndex i
 	target.devices[d.Identity.Index] = d
 }
 
-// change runs one request about a device.
+// change runs one request that changes a device, which a kernel refuses that refuses all.
 func (ns *Namespace) change(index int, f func(*netmove.Snapshot) error) error {
+	return ns.about(index, func(d *netmove.Snapshot) error {
+		if ns.world.refusing {
+			return ErrRefused
+		}
+		return f(d)
+	})
+}
+
+// about runs one request about a device.
+func (ns *Namespace) about(index int, f func(*netmove.Snapshot) error) error {
 	return ns.world.do(func() error {
 		d := ns.devices[index]
 		if d == nil {
@@ -173,17 +184,23 @@ func (ns *Namespace) change(index int, f func(*netmove.Snapshot) error) error {
 // Rename renames a device, up or not.
 func (ns *Namespace) Rename(index int, name string) error {
 	return ns.change(index, func(d *netmove.Snapshot) error {
-		for i := 0; strings.HasSuffix(name, "%d"); i++ {
-			if free := strings.TrimSuffix(name, "%d") + strconv.Itoa(i); ns.named(free) == nil {
-				name = free
-			}
-		}
+		name = ns.numbered(name)
 		if d.Name != name && ns.named(name) != nil {
 			return netmove.ErrNameTaken
 		}
 		d.Name = name
 		return nil
 	})
+}
+
+// numbered is the first name that is free of those that "x%d" stands for.
+func (ns *Namespace) numbered(name string) string {
+	for i := 0; strings.HasSuffix(name, "%d"); i++ {
+		if free := strings.TrimSuffix(name, "%d") + strconv.Itoa(i); ns.named(free) == nil {
+			name = free
+		}
+	}
+	return name
 }
 
 // AddAltname adds an altname.

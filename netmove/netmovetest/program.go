@@ -27,10 +27,21 @@ func (w *World) Hold(inode uint64, hold bool) {
 	w.held[inode] = hold
 }
 
+// Blind makes the kernel hide TCX programs, as where bpf(2) is refused.
+func (w *World) Blind(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.blind = yes
+}
+
 // Programs reads the programs on a device.
 func (ns *Namespace) Programs(index int) (list []netmove.Program, err error) {
-	err = ns.change(index, func(d *netmove.Snapshot) error {
+	err = ns.about(index, func(d *netmove.Snapshot) error {
 		list = slices.Clone(d.Programs)
+		if ns.world.blind {
+			list = slices.DeleteFunc(list, func(p netmove.Program) bool { return p.Hook == netmove.TCXIngress || p.Hook == netmove.TCXEgress })
+			return netmove.ErrUnseen
+		}
 		return nil
 	})
 	return list, err

@@ -94,7 +94,10 @@ func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
 
 // Facts tells what was said of the device when it was made.
 func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
-	err = ns.set(dev.Identity.Index, func(d *netmove.Snapshot) { f = ns.world.facts[d.Identity.Inode] })
+	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
+		f = ns.world.facts[d.Identity.Inode]
+		return nil
+	})
 	f.Features = nil // Features reads them
 	return f, err
 }

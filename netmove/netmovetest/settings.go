@@ -29,6 +29,16 @@ func (w *World) Stubborn(yes bool) {
 	w.stubborn = yes
 }
 
+// ErrRefused is the answer of a kernel that refuses all changes.
+var ErrRefused = errors.New("operation not permitted")
+
+// Refuse makes the kernel refuse all changes of devices but moves.
+func (w *World) Refuse(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.refusing = yes
+}
+
 // Busy makes the kernel answer EBUSY to changes of MACs and options.
 func (w *World) Busy(yes bool) {
 	w.mu.Lock()
@@ -91,7 +101,10 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 
 // Features reads the features of a device.
 func (ns *Namespace) Features(index int) (list map[string]netmove.Feature, err error) {
-	err = ns.set(index, func(d *netmove.Snapshot) { list = maps.Clone(ns.world.facts[d.Identity.Inode].Features) })
+	err = ns.about(index, func(d *netmove.Snapshot) error {
+		list = maps.Clone(ns.world.facts[d.Identity.Inode].Features)
+		return nil
+	})
 	return list, err
 }
 

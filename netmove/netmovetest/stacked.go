@@ -58,7 +58,7 @@ func (ns *Namespace) locked(f func()) {
 
 // Uppers reads the devices that are built on the device.
 func (ns *Namespace) Uppers(dev netmove.Snapshot) (list []netmove.Snapshot, err error) {
-	err = ns.change(dev.Identity.Index, func(d *netmove.Snapshot) error {
+	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
 		for _, u := range ns.on(d.Identity.Inode) {
 			list = append(list, ns.link(u))
 		}
@@ -92,6 +92,9 @@ func (w *World) raise(d *netmove.Snapshot, up bool) {
 		return
 	}
 	d.Flags.Up = up
+	if up && d.Identity.PermMAC != nil {
+		d.Identity.PermMAC = d.MAC // as igbvf does
+	}
 	if !up {
 		d.Addresses = slices.DeleteFunc(slices.Clone(d.Addresses), netmove.Address.IsIPv6)
 	}

@@ -59,9 +59,26 @@ func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
 	return ns.set(index, func(d *netmove.Snapshot) { d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), e.Same) })
 }
 
-// Groups is empty: here nothing is received.
-func (ns *Namespace) Groups(index int) ([]netmove.Entry, error) {
-	return nil, ns.set(index, func(*netmove.Snapshot) {})
+// Listen has a device listen to a group.
+func (ns *Namespace) Listen(index int, group netmove.Entry) {
+	ns.locked(func() {
+		inode := ns.devices[index].Identity.Inode
+		ns.world.groups[inode] = append(ns.world.groups[inode], group)
+	})
+}
+
+// Groups are those that it listens to, and the addresses that were put on it.
+func (ns *Namespace) Groups(index int) (list []netmove.Entry, err error) {
+	err = ns.about(index, func(d *netmove.Snapshot) error {
+		list = slices.Clone(ns.world.groups[d.Identity.Inode])
+		for _, e := range d.Entries {
+			if e.Table == netmove.TableFDB {
+				list = append(list, e)
+			}
+		}
+		return nil
+	})
+	return list, err
 }
 
 // AddRoute makes a route.

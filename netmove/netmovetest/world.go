@@ -39,10 +39,13 @@ type World struct {
 	held       map[uint64]bool   // inodes of devices whose programs cannot be detached
 	below      map[uint64]uint64 // by inode of a device, that of the one it is built on
 	inodes     uint64
-	facts      map[uint64]netmove.Facts // by inode of a device
-	watches    map[uint64][]func()      // of the process in the namespace with that inode
+	facts      map[uint64]netmove.Facts   // by inode of a device
+	groups     map[uint64][]netmove.Entry // by inode of a device that listens
+	blind      bool
+	watches    map[uint64][]func() // of the process in the namespace with that inode
 	now        time.Duration
 	stubborn   bool
+	refusing   bool
 	busy       bool // for whatever reason
 	busyUp     bool // with devices that are up
 	downs      int
@@ -63,7 +66,7 @@ type World struct {
 
 // New makes a world with no namespaces.
 func New() *World {
-	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, facts: map[uint64]netmove.Facts{}, inodes: 1000, watches: map[uint64][]func(){}}
+	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, facts: map[uint64]netmove.Facts{}, groups: map[uint64][]netmove.Entry{}, inodes: 1000, watches: map[uint64][]func(){}}
 }
 
 // Fail makes the nth request from now fail, 1 being the next one.
