@@ -85,6 +85,9 @@ func TestAddedOptionIsTold(t *testing.T) {
 			var got []string
 			if minor, ok := errors.AsType[*netmove.MinorError](err); ok {
 				for _, s := range minor.Steps {
+					if !strings.Contains(s.Error(), "unset option "+tc.added+": the kernel has no request to take it away") {
+						t.Errorf("told: %v", s)
+					}
 					got = append(got, s.Attribute)
 				}
 			} else if err != nil {
@@ -120,6 +123,9 @@ func TestBusyDoesNotFlap(t *testing.T) {
 		err := f.mover.Return(f.pod, &plan[0])
 		if !errors.Is(err, netmove.ErrBusy) || !errors.Is(err, netmove.ErrDiffers) {
 			t.Fatalf("error is %v", err)
+		}
+		if strings.Contains(err.Error(), "it had no effect") {
+			t.Errorf("the kernel's answer is not told: %v", err)
 		}
 		home, err := netmove.Read(f.host, "eth1")
 		if err != nil || !home.Flags.Up || len(home.Addresses) != 5 {

@@ -582,7 +582,7 @@ func TestTimedAddressesComeBackWithWhatIsLeft(t *testing.T) {
 // The pod builds a device on ours and attaches programs; the host had a device
 // on it and a program of its own.
 func TestReturnIsStripped(t *testing.T) {
-	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
+	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After, netmovetest.Absent} {
 		for n := 1; ; n++ {
 			f := newFixture()
 			eth1, err := f.host.ByName("eth1")
@@ -647,7 +647,7 @@ func TestReturnTainted(t *testing.T) {
 // The pod moves what it built on the device to namespaces of its own, with and
 // without a process in them, and every step of the return fails once.
 func TestReturnIsUnstacked(t *testing.T) {
-	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After} {
+	for _, when := range []netmovetest.When{netmovetest.Never, netmovetest.Before, netmovetest.After, netmovetest.Absent} {
 		for n := 1; ; n++ {
 			f := newFixture()
 			eth1, err := f.host.ByName("eth1")

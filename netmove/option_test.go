@@ -18,6 +18,7 @@ func TestDiffering(t *testing.T) {
 		{"same", []Option{option(1)}, []Option{option(1)}, nil},
 		{"other", []Option{option(1)}, []Option{option(2)}, []Option{option(1)}},
 		{"none", []Option{option(1)}, nil, []Option{option(1)}},
+		{"none, without a value", []Option{{Name: "x"}}, nil, []Option{{Name: "x"}}},
 		{"not known now", []Option{option(1)}, []Option{unknown}, nil},
 		{"was not known", []Option{unknown}, []Option{option(1)}, nil},
 		{"was not known, and is not there", []Option{unknown}, nil, nil},

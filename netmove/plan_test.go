@@ -30,17 +30,20 @@ func TestPlanRefused(t *testing.T) {
 		"largest":   {Request{MTU: 9000}, Device{Snapshot: Snapshot{MTU: 1500, MinMTU: 68, MaxMTU: 9000}}, ""},
 		"too small": {Request{MTU: 67}, Device{Snapshot: Snapshot{MTU: 1500, MinMTU: 68, MaxMTU: 9000}}, `device "eth1": mtu 67 is outside the device's limits, 68 to 9000`},
 		"small for a route": {
-			Request{Routes: []RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8")}, {To: six}}}, Device{Snapshot: Snapshot{MTU: 1279}},
+			Request{Routes: []RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8")}, {To: six}}},
+			Device{Snapshot: Snapshot{MTU: 1279}},
 			`device "eth1": mtu 1279 is too small for the route 2001:db8::/32: IPv6 needs 1280 bytes`,
 		},
 		"enough for a route": {Request{Routes: []RouteRequest{{To: six}}}, Device{Snapshot: Snapshot{MTU: 1280}}, ""},
 		"bound":              {Request{}, Device{Facts: Facts{Role: Role{Immovable: true}}}, `device "eth1": device cannot move: the kernel binds it to its network namespace`},
 		"bound kind": {
-			Request{}, Device{Snapshot: Snapshot{Identity: Identity{Kind: "bridge"}}, Facts: Facts{Role: Role{Immovable: true}}},
+			Request{},
+			Device{Snapshot: Snapshot{Identity: Identity{Kind: "bridge"}}, Facts: Facts{Role: Role{Immovable: true}}},
 			`device "eth1": device cannot move: the kernel binds a bridge to its network namespace`,
 		},
 		"label": {
-			Request{PodName: "net1234567890ab"}, Device{Snapshot: Snapshot{Addresses: []Address{address("192.0.2.1/24", func(a *Address) { a.Label = "eth1:x" })}}},
+			Request{PodName: "net1234567890ab"},
+			Device{Snapshot: Snapshot{Addresses: []Address{address("192.0.2.1/24", func(a *Address) { a.Label = "eth1:x" })}}},
 			`device "eth1": address 192.0.2.1/24 would have the label "net1234567890ab:x", longer than 15 bytes: choose a shorter newName`,
 		},
 		"IPv6 without addresses of it": {Request{Sysctls: map[string]string{DisableIPv6: "1"}}, Device{Snapshot: Snapshot{Addresses: []Address{address("192.0.2.1/24")}}}, ""},
@@ -48,7 +51,8 @@ func TestPlanRefused(t *testing.T) {
 		"feature that stays on":        {Request{Features: map[string]bool{"x": false}}, Device{Facts: Facts{Features: map[string]Feature{"x": {On: true, Fixed: true}}}}, `device "eth1": offload feature "x": the device cannot switch it off`},
 		"size": {
 			Request{GSOMaxSize: 10, GROMaxSize: 11},
-			Device{Snapshot: Snapshot{Options: []Option{{Name: "gso_max_size"}, {Name: "gro_max_size"}}}, Facts: Facts{TSOMaxSize: 10}}, "",
+			Device{Snapshot: Snapshot{Options: []Option{{Name: "gso_max_size"}, {Name: "gro_max_size"}}}, Facts: Facts{TSOMaxSize: 10}},
+			"",
 		},
 		"size without a limit": {Request{GSOMaxSize: 10}, Device{Snapshot: Snapshot{Options: []Option{{Name: "gso_max_size"}}}}, ""},
 		"hop on a link": {

@@ -1,6 +1,7 @@
 package netmove_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -326,5 +327,88 @@ func TestNamesComeAndGo(t *testing.T) {
 		if done {
 			break
 		}
+	}
+}
+
+// The time for an attach ends at each of its steps.
+func TestAttachRunsOutOfTime(t *testing.T) {
+	cause := errors.New("the runtime's deadline is near")
+	cut := 0
+	for n := 1; ; n++ {
+		f := newFixture()
+		before := f.String()
+		plan := f.mustPlan(t, threeRequests()...)
+		ctx, cancel := context.WithCancelCause(t.Context())
+		ended := false
+		f.Interrupt(n, func() {
+			ended = true
+			cancel(cause)
+		})
+		err := f.mover.Attach(ctx, f.pod, plan)
+		if err != nil {
+			if cut++; !errors.Is(err, cause) || f.String() != before {
+				t.Errorf("step %d: error is %v:\n%s", n, err, f)
+			}
+		}
+		if !ended {
+			break
+		}
+	}
+	if cut < 30 {
+		t.Errorf("the time ended an attach at %d steps only", cut)
+	}
+}
+
+// Altnames that the host has given away are taken off in the pod, or what keeps them is told.
+func TestTakenAltnamesFailAtEveryStep(t *testing.T) {
+	for _, when := range []netmovetest.When{netmovetest.Before, netmovetest.Absent} {
+		var told strings.Builder
+		for n := 1; ; n++ {
+			f := newFixture()
+			plan := f.mustPlan(t, netmove.Request{Device: "eth1"})
+			if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+				t.Fatal(err)
+			}
+			f.host.Add(netmove.Snapshot{Name: "taker", Altnames: []string{"enp2s0"}})
+			name := plan[0].Before.Identity.RecognisableName()
+			f.pod.Add(netmove.Snapshot{Name: "squatter", Altnames: []string{name}})
+			f.Fail(n, when)
+			err := f.mover.Return(f.pod, &plan[0])
+			calls := f.Calls()
+			f.Fail(0, netmovetest.Never)
+			fmt.Fprintln(&told, err)
+			f.host.Remove("taker")
+			f.returnAll(t, plan)
+			if dev, err := f.host.ByName("enp2s0"); err != nil || dev.Name != "eth1" {
+				t.Errorf("step %d: %+v, %v", n, dev, err)
+			}
+			if calls < n {
+				break
+			}
+		}
+		if want := `return "eth1": from the pod: free the name "nd`; !strings.Contains(told.String(), want) && when == netmovetest.Before {
+			t.Errorf("no step tells %q:\n%s", want, told.String())
+		}
+	}
+}
+
+// What a move takes of others' is kept with the device.
+func TestReadKeepsOthersRoutes(t *testing.T) {
+	f := newFixture()
+	taken := []netmove.OthersRoute{{Entry: route("10.0.0.0/8", "192.0.2.1")}}
+	f.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth8"}, Facts: netmove.Facts{Taken: taken}})
+	if dev, err := netmove.Read(f.host, "eth8"); err != nil || len(dev.OthersRoutes) != 1 {
+		t.Errorf("read %+v, %v", dev.OthersRoutes, err)
+	}
+}
+
+// An entry that the pod has already is no difference.
+func TestEntryThatIsThere(t *testing.T) {
+	f := newFixture()
+	neighbor := netmove.Entry{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte("n")}
+	f.host.Add(netmove.Snapshot{Name: "eth8", MTU: 1500, Entries: []netmove.Entry{neighbor, neighbor}})
+	plan := f.mustPlan(t, netmove.Request{Device: "eth8"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil || len(plan[0].Differences) > 0 {
+		t.Errorf("told: %v, %v", plan[0].Differences, err)
 	}
 }

@@ -106,7 +106,7 @@ func TestRefusedMendingIsTold(t *testing.T) {
 	if diff := cmp.Diff(before, strings.Replace(f.String(), `label "eth1.5"`, `label ""`, 1)); diff != "" {
 		t.Errorf("the world differs (-want +got):\n%s", diff)
 	}
-	if err := errors.Join(f.host.SetUp(5, false), f.host.SetMTU(5, 1000), f.host.SetMTU(6, 900)); err != nil {
+	if err := errors.Join(f.host.SetUp(5, false), f.host.SetMTU(5, 1000), f.host.SetMTU(6, 900), f.host.SetUp(6, true)); err != nil {
 		t.Fatal(err)
 	}
 	f.Refuse(true)
@@ -118,7 +118,8 @@ func TestRefusedMendingIsTold(t *testing.T) {
 device "eth1": eth1.5: set up: operation not permitted
 device "eth1": eth1.5: add address 2001:db8:5::1/64: operation not permitted
 device "eth1": eth1.5: settle address 2001:db8:5::1/64: operation not permitted
-device "eth1": eth1.5.6: set MTU 1400: operation not permitted`
+device "eth1": eth1.5.6: set MTU 1400: operation not permitted
+device "eth1": eth1.5.6: set down: operation not permitted`
 	if diff := cmp.Diff(want, minor.Error()); diff != "" {
 		t.Errorf("told (-want +got):\n%s", diff)
 	}
@@ -143,8 +144,10 @@ func TestReadFailsAtEveryStep(t *testing.T) {
 		}
 		f.Fail(n, netmovetest.Absent)
 		dev, err := netmove.Read(f.host, "eth1")
-		if err == nil && len(dev.Uppers) == 1 && len(dev.Uppers[0].Uppers) == 1 {
-			t.Errorf("step %d: a device that is gone is read as %+v", n, dev)
+		// It is found, filled, and so are what is on it, and what is on that.
+		uppers := []int{-1, -1, -1, -1, 0, 0, 1, 1}
+		if n < len(uppers) && (uppers[n] < 0) != (err != nil) || n < len(uppers) && err == nil && len(dev.Uppers) != uppers[n] {
+			t.Errorf("step %d: what is gone is read as %+v, %v", n, dev.Uppers, err)
 		}
 	}
 }
@@ -183,15 +186,34 @@ func TestRefusedInThePod(t *testing.T) {
 		edit func(f *fixture, index int) error
 		want string
 	}{
-		"altname": {func(f *fixture, index int) error { return f.pod.AddAltname(index, "theirs") },
-			`return "eth2": from the pod: drop altname "theirs": operation not permitted`},
-		"upper": {func(f *fixture, index int) error {
-			f.pod.AddUpper(f.pod, index, netmove.Snapshot{Name: "up0"})
-			return nil
-		}, `return "eth2": from the pod: remove "up0", which the pod built on it: operation not permitted`},
+		"altname": {
+			func(f *fixture, index int) error { return f.pod.AddAltname(index, "theirs") },
+			`return "eth2": from the pod: drop altname "theirs": operation not permitted`,
+		},
+		"altname that is taken at home": {
+			func(f *fixture, index int) error {
+				f.host.Add(netmove.Snapshot{Name: "taker", Altnames: []string{"own0"}})
+				return f.pod.Rename(index, netmove.Identity{Inode: 1004}.RecognisableName())
+			},
+			"return \"eth2\": from the pod: the name is taken: an altname\ndrop altname \"own0\": operation not permitted",
+		},
+		"upper": {
+			func(f *fixture, index int) error {
+				f.pod.AddUpper(f.pod, index, netmove.Snapshot{Name: "up0"})
+				return nil
+			},
+			`return "eth2": from the pod: remove "up0", which the pod built on it: operation not permitted`,
+		},
 		"name": {func(*fixture, int) error { return nil }, `return "eth2": from the pod: rename to "nd`},
 	} {
 		f := newFixture()
+		eth2, err := f.host.ByName("eth2")
+		if err == nil {
+			err = f.host.AddAltname(eth2.Identity.Index, "own0")
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
 		before := f.String()
 		plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
 		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
@@ -205,6 +227,7 @@ func TestRefusedInThePod(t *testing.T) {
 			t.Errorf("%s: error is %v", name, err)
 		}
 		f.Refuse(false)
+		f.host.Remove("taker")
 		f.returnAll(t, plan)
 		if diff := cmp.Diff(before, f.String()); diff != "" {
 			t.Errorf("%s: the world differs (-want +got):\n%s", name, diff)
@@ -320,5 +343,139 @@ func TestLowerCarriesLess(t *testing.T) {
 		if mtu := min(1500, max(home, 1500*(1-min(home, 1)))); err != nil || dev.MTU != mtu {
 			t.Errorf("below it are %d bytes: it has %d, %v", home, dev.MTU, err)
 		}
+	}
+}
+
+// A device that is up and refuses all is not set down for nothing, and its addresses are
+// told that do not go.
+func TestRefusedWhileUp(t *testing.T) {
+	f := newFixture()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1"})
+	index := plan[0].Before.Identity.Index
+	for _, err := range []error{
+		f.host.SetMAC(index, netmove.MAC{2, 6, 6, 6, 6, 6}),
+		f.host.PutAddress(index, permanent("192.0.2.2/24", func(a *netmove.Address) { a.Metric = 5 })),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Refuse(true)
+	err := f.mover.Return(f.pod, &plan[0])
+	if plan[0].Downed || !strings.Contains(text(err), "drop address 192.0.2.2/24: operation not permitted") {
+		t.Errorf("set down: %v, error is %v", plan[0].Downed, err)
+	}
+}
+
+// What was refused is told although the device cannot be looked at after that.
+func TestRefusedAndUnseen(t *testing.T) {
+	told := false
+	for n := 1; n < 40; n++ {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
+		if err := f.host.SetAlias(plan[0].Before.Identity.Index, "x"); err != nil {
+			t.Fatal(err)
+		}
+		f.Refuse(true)
+		f.Fail(n, netmovetest.Before)
+		err := f.mover.Return(f.pod, &plan[0])
+		if strings.Contains(text(err), "look at it again: injected") {
+			told = true
+			if !errors.Is(err, netmovetest.ErrRefused) {
+				t.Errorf("step %d: error is %v", n, err)
+			}
+		}
+	}
+	if !told {
+		t.Error("no step looks again")
+	}
+}
+
+// Names that a device cannot have again are told with what stands in the way.
+func TestRefusedNames(t *testing.T) {
+	for name, tc := range map[string]struct {
+		edit func(f *fixture, index int) error
+		want string
+	}{
+		"its own altname": {
+			func(f *fixture, index int) error {
+				return errors.Join(f.host.Rename(index, "other"), f.host.AddAltname(index, "eth2"))
+			},
+			`rename to "eth2": drop altname "eth2": operation not permitted`,
+		},
+		"another's": {
+			func(f *fixture, index int) error {
+				defer f.host.Add(netmove.Snapshot{Name: "eth2"})
+				return f.host.Rename(index, "other")
+			},
+			"rename to \"eth2\": the name is taken\nrename to \"nd",
+		},
+	} {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
+		if err := tc.edit(f, plan[0].Before.Identity.Index); err != nil {
+			t.Fatal(err)
+		}
+		f.Refuse(true)
+		if err := f.mover.Return(f.pod, &plan[0]); !strings.Contains(text(err), tc.want) {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
+// A device that the pod built and that does not go is named.
+func TestRefusedUnstack(t *testing.T) {
+	f := newFixture()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth2"})
+	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+		t.Fatal(err)
+	}
+	f.nest(plan[0].PodIndex, "up0").Enter()
+	if err := f.pod.Move(plan[0].PodIndex, f.host, "eth2", plan[0].Before.Identity.Index); err != nil {
+		t.Fatal(err)
+	}
+	f.Refuse(true)
+	err := f.mover.Return(f.pod, &plan[0])
+	if want := `return "eth2": remove "up0", which the pod built on it: operation not permitted`; text(err) != want {
+		t.Errorf("error is %v, want %s", err, want)
+	}
+}
+
+// A device with something of the pod's on it does not go up, whatever fails besides.
+func TestTaintedFailsAtEveryStep(t *testing.T) {
+	for n := 1; ; n++ {
+		f := newFixture()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth3"})
+		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
+			t.Fatal(err)
+		}
+		f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
+		f.Hold(plan[0].Before.Identity.Inode, true)
+		f.Fail(n, netmovetest.Before)
+		err := f.mover.Return(f.pod, &plan[0])
+		if up := strings.Join(f.host.Burdened(), ""); err == nil || strings.Contains(up, "program 66") {
+			t.Errorf("step %d failed: error is %v, and %s", n, err, up)
+		}
+		if f.Calls() < n {
+			break
+		}
+	}
+}
+
+// A setting that stays is no reason to leave those of others as they are.
+func TestMinorDifferenceMendsOthers(t *testing.T) {
+	f := newFixture()
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1"})
+	for _, err := range []error{
+		f.host.SetOption(plan[0].Before.Identity.Index, netmove.Option{Name: "vxlan.9"}), f.host.SetMTU(5, 1000),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	err := f.mover.Return(f.pod, &plan[0])
+	var minor *netmove.MinorError
+	if dev, _ := f.host.ByName("eth1.5"); dev.MTU != 1500 || !errors.As(err, &minor) {
+		t.Errorf("eth1.5 has mtu %d, error is %v", dev.MTU, err)
 	}
 }
