@@ -300,6 +300,7 @@ func TestExchangedBeforeTheMove(t *testing.T) {
 // does not help it is told.
 func TestPermanentMAC(t *testing.T) {
 	f := newFixture()
+	f.Forget(true)
 	mac := netmove.MAC{2, 0, 0, 0, 0, 7}
 	f.host.Add(netmove.Snapshot{Name: "vf0", MAC: mac, Identity: netmove.Identity{PermMAC: mac}, Flags: netmove.LinkFlags{Up: true}})
 	plan := f.mustPlan(t, netmove.Request{Device: "vf0", MAC: netmove.MAC{2, 6, 6, 6, 6, 6}})

@@ -46,6 +46,13 @@ func (w *World) Busy(yes bool) {
 	w.busy = yes
 }
 
+// Forget has drivers take the MAC of a device that goes up for its permanent one, as igbvf does.
+func (w *World) Forget(yes bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.forgetful = yes
+}
+
 // BusyUp does, for devices that are up.
 func (w *World) BusyUp(yes bool) {
 	w.mu.Lock()

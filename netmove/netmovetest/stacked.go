@@ -92,8 +92,8 @@ func (w *World) raise(d *netmove.Snapshot, up bool) {
 		return
 	}
 	d.Flags.Up = up
-	if up && d.Identity.PermMAC != nil {
-		d.Identity.PermMAC = d.MAC // as igbvf does
+	if up && w.forgetful {
+		d.Identity.PermMAC = d.MAC
 	}
 	if !up {
 		d.Addresses = slices.DeleteFunc(slices.Clone(d.Addresses), netmove.Address.IsIPv6)

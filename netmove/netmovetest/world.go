@@ -42,6 +42,7 @@ type World struct {
 	facts      map[uint64]netmove.Facts   // by inode of a device
 	groups     map[uint64][]netmove.Entry // by inode of a device that listens
 	blind      bool
+	forgetful  bool                // of permanent MACs
 	watches    map[uint64][]func() // of the process in the namespace with that inode
 	now        time.Duration
 	stubborn   bool
