@@ -340,6 +340,9 @@ func TestLowerCarriesLess(t *testing.T) {
 		if got := text(f.mover.Return(f.pod, &plan[0])); got != want {
 			t.Errorf("below it are %d bytes: %s", home, got)
 		}
+		if again := text(f.mover.Return(f.pod, &plan[0])); again != want {
+			t.Errorf("below it are %d bytes: once more: %s", home, again)
+		}
 		dev, err := f.host.ByName("mv0")
 		if mtu := min(1500, max(home, 1500*(1-min(home, 1)))); err != nil || dev.MTU != mtu {
 			t.Errorf("below it are %d bytes: it has %d, %v", home, dev.MTU, err)
