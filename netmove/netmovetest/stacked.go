@@ -19,6 +19,11 @@ func (ns *Namespace) AddUpper(on *Namespace, index int, d netmove.Snapshot) netm
 	return d
 }
 
+// Tell has Facts tell that of a device.
+func (ns *Namespace) Tell(index int, f netmove.Facts) {
+	ns.locked(func() { ns.world.facts[ns.devices[index].Identity.Inode] = f })
+}
+
 // Knows gives another namespace an id in this one.
 func (ns *Namespace) Knows(other *Namespace) {
 	ns.locked(func() { ns.nested = append(ns.nested, other) })
