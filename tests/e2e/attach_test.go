@@ -93,7 +93,7 @@ func TestRecord(t *testing.T) {
 	if err := json.Unmarshal(data, &r); err != nil {
 		t.Fatalf("%v in\n%s", err, data)
 	}
-	if r.Version != 1 || r.BootID == "" || r.Sandbox != s.ID || r.State != "attached" || r.Pod.Name != "a" || r.Pod.UID != s.UID || len(r.Devices) != 1 {
+	if r.Version != 2 || r.BootID == "" || r.Sandbox != s.ID || r.State != "attached" || r.Pod.Name != "a" || r.Pod.UID != s.UID || len(r.Devices) != 1 {
 		t.Fatalf("record:\n%s", data)
 	}
 	d := r.Devices[0]
