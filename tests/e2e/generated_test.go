@@ -17,7 +17,7 @@ func TestGenerated(t *testing.T) {
 	f := start(t)
 	f.host.Shell(t, "sysctl -qw net.ipv6.conf.default.accept_dad=0 net.ipv4.ip_forward=1") // CNI has pods forwarded
 	before := f.world(t)
-	for seed := range sample("NRI_NETDEV_PODS", 8) {
+	for seed := range sample("NRI_NETDEV_PODS", 4) {
 		chance := rand.New(rand.NewPCG(uint64(seed), 1))
 		setup := nstest.RandomDevice(chance, "eth1")
 		setup.Run(t, f.host)
