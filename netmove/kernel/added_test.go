@@ -143,6 +143,7 @@ func TestWhatAHostHad(t *testing.T) {
 		{"IFF_DYNAMIC", []string{vethPair, "ip link set $d dynamic on", up}, []string{"ip link set $d dynamic off"}, nil},
 		{"overhead of a qdisc", []string{vethPair, up, "tc qdisc add dev $d root stab overhead 5 pfifo limit 50"}, nil, nil},
 		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil, nil},
+		{"proxies without a carrier", []string{"ip tuntap add $d mode tap", up, "ip neigh add proxy 192.0.2.10 dev $d; ip neigh add proxy 2001:db8::10 dev $d"}, nil, nil},
 		{"neighbor managed", []string{vethPair, up, "ip neigh add 192.0.2.21 dev $d managed"}, nil, nil},
 		{"route appended", []string{vethPair, up, "ip route add 10.2.0.0/16 via 192.0.2.254 dev $d", "ip route append 10.2.0.0/16 via 192.0.2.253 dev $d"}, nil, nil},
 		{"entry of a group database", []string{vethPair, up, "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0", "bridge mdb add dev br0 port $d grp 239.1.1.5 permanent"}, nil, nil},

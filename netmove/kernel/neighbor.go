@@ -202,6 +202,11 @@ func (ns *Namespace) changeNeighbor(verb, flags, index int, raw []byte) error {
 	if err != nil {
 		return err
 	}
+	if msg.fixed[ndmFlags]&unix.NTF_PROXY != 0 {
+		// As ip(8) asks for it, which the kernel does not tell: others go with the carrier
+		// (pneigh_ifdown).
+		binary.NativeEndian.PutUint16(msg.fixed[ndmState:], unix.NUD_PERMANENT)
+	}
 	binary.NativeEndian.PutUint32(msg.fixed[ndmIfindex:], uint32(index))
 	return ns.request(verb, flags, msg.bytes())
 }
