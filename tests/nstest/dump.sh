@@ -62,7 +62,7 @@ tables() {
 		ip "-$family" neigh show $dev nud all | grep managed
 	done
 	each "ip -d" "link show $dev" "-o addr show $dev" "nexthop show $dev" "nexthop show groups" "token show $dev"
-	ip maddr show $dev | awk '/^[0-9]/ { d = $2; next } { print "maddr of", d ":", $0 }' | sort
+	ip maddr show $dev | awk '/^[0-9]/ { d = $2; next } { print "maddr of", d ":", $0 }' | sed -E 's/ (users [0-9]+|static)//' | sort # what is put back is a user of its own
 	ip macsec show | sed -E 's/ PN [0-9]+,?//'                                                  # it counts
 	bridge fdb show $dev | grep -E 'permanent|static|self|extern_learn' | sort                   # the others are learned
 	bridge -d -o link show $dev | sort
