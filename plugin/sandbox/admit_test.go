@@ -118,6 +118,11 @@ func TestRunToldTwice(t *testing.T) {
 	if n.World.String() != attached {
 		t.Error("the second time changed the world")
 	}
+	n.namespaceOf(t, pod).Remove("net1")
+	n.sweeps(looksInVain)
+	if err := n.run(t.Context(), pod); !errors.Is(err, ErrMissed) {
+		t.Errorf("told of a pod that has lost its device: %v", err)
+	}
 }
 
 // The runtime's list leaves out containers that have ended: of a pod that is attached late it

@@ -169,6 +169,40 @@ func TestUntilDone(t *testing.T) {
 	}
 }
 
+// An attach whose time is up before it has its lock asks the kernel for nothing.
+func TestOutOfTimeBeforeTheBegin(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1")
+	ctx, cancel := context.WithCancelCause(t.Context())
+	cancel(errNobodyWaits)
+	n.Fail(0, netmovetest.Never)
+	if err := n.run(ctx, pod); !errors.Is(err, errNobodyWaits) || n.Calls() > 0 {
+		t.Errorf("%d requests, error %v", n.Calls(), err)
+	}
+}
+
+// unplugged is an Answer that comes too late, on a node whose kernel fails from then on.
+type unplugged struct{ *node }
+
+func (unplugged) Late() error      { return nil }
+func (u unplugged) Succeed() error { u.FailFrom(1); return errNobodyWaits }
+
+// An attach that nobody learns of cannot be undone: both are told, and the sweep returns the
+// device.
+func TestLateAndNotUndone(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1")
+	before := n.World.String()
+	requests, _ := pod.requests()
+	err := n.Attach(t.Context(), pod.Sandbox, requests, unplugged{n})
+	if !errors.Is(err, errNobodyWaits) || !errors.Is(err, netmovetest.ErrInjected) {
+		t.Errorf("error is %v", err)
+	}
+	n.Fail(0, netmovetest.Never)
+	n.sweep()
+	n.asBefore(t, before)
+}
+
 // The record of an attach that nobody waits for any more is never written as attached.
 func TestLateBeforeTheCommit(t *testing.T) {
 	n := newNode(t, allowAll)
@@ -317,6 +351,8 @@ func TestMoveFails(t *testing.T) {
 			if r, err := n.ReturnByHand(Selection{All: true}); err != nil || len(r.Devices) != 1 {
 				t.Errorf("step %d: returned %+v, %v", step, r, err)
 			}
+		} else if !errors.Is(err, netmovetest.ErrInjected) {
+			t.Errorf("step %d: %v", step, err)
 		}
 		n.sweep()
 		n.asBefore(t, before)

@@ -63,6 +63,11 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("a return that changed nothing wrote %d records", now-written)
 	}
 	check("still")
+	n.Sleep(1) // 0 is no time
+	n.sweep()
+	n.Sleep(2 * lostKept)
+	n.sweep()
+	check("for-good")
 	n.EndProcess()
 	n.start(t, allowAll)
 	n.Recover()
@@ -141,6 +146,9 @@ func TestReturnFromRunningPod(t *testing.T) {
 	}
 	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) != 1 || len(r.Problems) > 0 {
 		t.Errorf("returned %+v, %v", r, err)
+	}
+	if _, err := n.InodeAt(n.pins.path(pod.ID)); err != nil {
+		t.Errorf("the pin of a pod that has devices is gone: %v", err)
 	}
 	n.sweep()
 	if state, _ := n.stateOf(t, "eth2"); state != StateAttached {
@@ -302,6 +310,7 @@ func TestContainerAfterAReturnByHand(t *testing.T) {
 	if got := n.Missed(); len(got) != 1 || got[0].Reason != returnedByHand {
 		t.Errorf("missed: %+v", got)
 	}
+	n.list([]*testPod{pod}) // which leaves out containers that have ended
 	if err := n.create(t, pod); !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), returnedByHand) {
 		t.Errorf("the next container: %v", err)
 	}

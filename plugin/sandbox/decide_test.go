@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
 const pools = allowAll + `
@@ -119,6 +120,29 @@ func TestPoolOfOthers(t *testing.T) {
 		if err := n.run(t.Context(), pod); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("error\n%v\nwant\n%s", err, want)
 		}
+	}
+	n.host.Add(netmove.Snapshot{Name: "other2", MTU: 1500})
+	err := n.run(t.Context(), n.pod("d", "- pool: others"))
+	if want := `pool "others" has no device for the pod: device "other2" is not allowed`; err == nil || !strings.HasPrefix(err.Error(), want) {
+		t.Errorf("error\n%v\nwant\n%s", err, want)
+	}
+}
+
+// A device that is home and on record, such as one in quarantine, is given from no pool.
+func TestPoolWithoutWhatIsOnRecord(t *testing.T) {
+	n := newNode(t, pools)
+	dev, err := n.host.ByName("eth3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := &journal.Record{
+		Sandbox: "x", State: journal.Quarantined, Devices: []netmove.Attachment{}, Quarantined: []netmove.Attachment{{Before: dev}},
+	}
+	if err := n.journal.Put(held); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.run(t.Context(), n.pod("a", "- pool: fast")); err != nil || n.held("a") != "eth1" {
+		t.Errorf("has %q, error %v", n.held("a"), err)
 	}
 }
 

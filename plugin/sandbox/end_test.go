@@ -229,6 +229,23 @@ func TestNewSandboxOfTheSamePod(t *testing.T) {
 	}
 }
 
+// An earlier sandbox of the pod that is not at rest keeps its devices, whatever its namespace
+// looks like.
+func TestNewSandboxWhileTheOldAttaches(t *testing.T) {
+	n, _, pod, ns := holding(t)
+	r := *n.recordOf(t, pod)
+	r.State = journal.Attaching
+	if err := n.journal.Put(&r); err != nil {
+		t.Fatal(err)
+	}
+	next := n.pod("b", "- {name: eth1, newName: net1}")
+	next.Pod.UID = pod.Pod.UID
+	ns.Leave()
+	if err := n.run(t.Context(), next); err == nil || !strings.Contains(err.Error(), "in use by pod default/a") {
+		t.Errorf("error is %v", err)
+	}
+}
+
 // The sweep is returning the devices of the old sandbox when the new one asks for
 // them: that waits.
 func TestNewSandboxWhileTheOldReturns(t *testing.T) {

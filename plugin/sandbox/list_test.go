@@ -266,6 +266,9 @@ func TestEndIsNotMissed(t *testing.T) {
 				t.Error("the return was not logged")
 			}
 			n.told(t, 0, "ERROR missed")
+			if left := n.memories.keys(); len(left) > 0 {
+				t.Errorf("remembered: %q", left)
+			}
 		})
 	}
 }

@@ -189,6 +189,21 @@ func (n *node) waits(t *testing.T, sandbox string, f func()) {
 	<-done
 }
 
+// A move by hand waits for the device's lock.
+func TestMoveUnderTheLock(t *testing.T) {
+	n := newNode(t, allowAll)
+	n.AddNamespace("lab")
+	dev, err := n.host.ByName("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.waits(t, journal.ManualID(dev.Identity), func() {
+		if _, err := n.Move(t.Context(), Move{Device: "eth1", Netns: "lab"}, "lab"); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 // Whatever reads a record to act on it does so under the sandbox's lock.
 func TestUnderTheLock(t *testing.T) {
 	for name, f := range map[string]func(*node, *testPod){

@@ -232,10 +232,13 @@ func TestRefused(t *testing.T) {
 			if tc.edit != nil {
 				tc.edit(pod)
 			}
-			before := n.World.String()
+			before, written := n.World.String(), n.journal.Homecomings()
 			err := n.run(t.Context(), pod)
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
 				t.Errorf("error is\n%v\nwant\n%s", err, tc.want)
+			}
+			if n.journal.Homecomings() != written {
+				t.Error("a record was written")
 			}
 			n.asBefore(t, before)
 		})
@@ -334,8 +337,16 @@ func enough(t *testing.T, steps int) {
 // Every request to the kernel fails in turn while a pod starts: the pod is
 // refused, or has all; in the end the host is as before.
 func TestEveryStepFails(t *testing.T) {
+	for _, cannotPin := range []bool{false, true} {
+		everyStepFails(t, cannotPin)
+	}
+}
+
+func everyStepFails(t *testing.T, cannotPin bool) {
+	t.Helper()
 	for n := 1; ; n++ {
 		node := newNode(t, allowAll)
+		node.CannotPin(cannotPin)
 		pod := node.pod("a", "- {name: eth1, newName: net1, mtu: 9000}\n- name: eth2\n")
 		before := node.World.String()
 		node.Fail(n, netmovetest.Before)
@@ -348,6 +359,10 @@ func TestEveryStepFails(t *testing.T) {
 		if err != nil {
 			node.asBefore(t, before)
 			continue
+		}
+		r := node.recordOf(t, pod)
+		if kept := node.pins.pinned(r) || node.pins.kept(pod.ID) != nil; r.State != journal.Attached || !kept {
+			t.Errorf("step %d: record %+v; the namespace is kept alive: %v", n, r, kept)
 		}
 		if err := node.stop(t.Context(), pod); err != nil {
 			t.Error(err)

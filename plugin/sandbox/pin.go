@@ -140,8 +140,8 @@ func (p *pins) kept(sandbox string) (ns netmove.Namespace) {
 
 // pinned reports whether the sandbox's pin is in place.
 func (p *pins) pinned(r *journal.Record) bool {
-	inode, err := p.kernel.InodeAt(p.path(r.Sandbox))
-	return err == nil && inode == r.Netns.Inode
+	inode, _ := p.kernel.InodeAt(p.path(r.Sandbox)) // 0 if there is none
+	return inode == r.Netns.Inode
 }
 
 // renew pins the namespace of a record again if the pin is gone.
@@ -155,7 +155,7 @@ func (p *pins) renew(r *journal.Record) error {
 	}
 	kept, err := p.pin(r.Sandbox, ns)
 	if kept {
-		return err
+		return nil
 	}
 	return errors.Join(err, done())
 }

@@ -153,6 +153,20 @@ func TestPinCannotBeOpened(t *testing.T) {
 	}
 }
 
+// A pin that cannot be removed is told, also where a handle is closed beside it.
+func TestPinStaysBesideAHandle(t *testing.T) {
+	n := newNode(t, allowAll)
+	n.CannotPin(true)
+	pod := n.pod("a", "- name: eth1")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.Fail(1, netmovetest.Before)
+	if err := n.pins.release(pod.ID); !errors.Is(err, netmovetest.ErrInjected) || n.Handles() != 0 {
+		t.Errorf("error %v, %d handles are open", err, n.Handles())
+	}
+}
+
 // Only programs that were taken off a device are held. That one of them cannot be let go of is
 // told, and the others are let go of.
 func TestProgramsAreLetGoOf(t *testing.T) {

@@ -167,6 +167,24 @@ func TestReturnOfTheLostFromRunningPod(t *testing.T) {
 	}
 }
 
+// What a pod lacks already is told beside what vanishes from it.
+func TestDeviceVanishesFromAPodThatLacksAnother(t *testing.T) {
+	n := newNode(t, allowAll)
+	pod := n.pod("a", "- name: eth1\n- name: eth2\n- name: eth3\n")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Devices) != 1 {
+		t.Fatal(r, err)
+	}
+	n.namespaceOf(t, pod).Remove("eth2")
+	n.sweeps(looksInVain)
+	err := n.create(t, pod)
+	if !errors.Is(err, ErrMissed) || !strings.Contains(err.Error(), `"eth1"`) || !strings.Contains(err.Error(), `"eth2"`) {
+		t.Errorf("the next container: %v", err)
+	}
+}
+
 // A device vanishes while the record cannot be written: both are told.
 func TestDeviceVanishesWithTheDisk(t *testing.T) {
 	n, _, pod, ns := holding(t)
@@ -217,6 +235,7 @@ func TestLostHardwareIsRemembered(t *testing.T) {
 	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) != 1 {
 		t.Errorf("returned by hand: %+v, %v", r, err)
 	}
+	n.told(t, 1, "ERROR device is lost")
 	n.EndProcess()
 	n.start(t, allowAll)
 	n.Recover()
@@ -240,6 +259,9 @@ func TestLostHardwareIsRemembered(t *testing.T) {
 	}
 	if left := n.records(t); len(left) > 0 {
 		t.Errorf("records: %q", left)
+	}
+	if got := n.seen.of("returned"); got != 1 {
+		t.Errorf("counted %d times", got)
 	}
 }
 

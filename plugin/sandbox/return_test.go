@@ -121,6 +121,9 @@ func TestNamespaceCannotBeOpened(t *testing.T) {
 	}
 	n.told(t, 1, "ERROR cannot open the pod's network namespace")
 	n.told(t, 1, "ERROR")
+	if got, err := n.ReturnByHand(Selection{Sandbox: pod.ID}); err != nil || len(got.Problems) != 1 || strings.Contains(got.Problems[0], "try again") {
+		t.Errorf("returned %+v, %v", got, err)
+	}
 	n.CannotOpen(false)
 	n.sweep()
 	if diff := cmp.Diff(before, hostOnly(n.World.String())); diff != "" {

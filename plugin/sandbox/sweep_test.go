@@ -272,6 +272,50 @@ func TestSweepLooksAgainSoon(t *testing.T) {
 	}
 }
 
+// Sweep recovers first, and leaves nothing open.
+func TestSweepRecovers(t *testing.T) {
+	n := newNode(t, allowAll)
+	open := openFiles(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	n.Sweep(ctx)
+	if !n.Recovered() {
+		t.Error("not recovered")
+	}
+	if got := openFiles(t); got > open {
+		t.Errorf("%d files are open, %d were", got, open)
+	}
+}
+
+// openFiles counts the open files of the process.
+func openFiles(t *testing.T) int {
+	t.Helper()
+	files, err := os.ReadDir("/proc/self/fd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(files)
+}
+
+// A return that waits is tried once in a while, however often the sweep looks.
+func TestTriesAreSpaced(t *testing.T) {
+	n, _, pod, _ := holding(t)
+	n.host.AddDevice(other("eth1"))
+	n.End(pod.ID)
+	n.Sleep(1) // 0 is long ago
+	n.sweep()
+	tries := n.seen.of("return")
+	n.sweeps(3)
+	if got := n.seen.of("return"); got != tries {
+		t.Errorf("tried %d times at once", 1+got-tries)
+	}
+	n.Sleep(tryEvery)
+	n.sweep()
+	if got := n.seen.of("return"); got != tries+1 {
+		t.Errorf("tried %d times when it was due", got-tries)
+	}
+}
+
 // Looks that see nothing do not make the next one come soon. The clock is the test's.
 func TestSweepWithoutHaste(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -117,8 +117,11 @@ func TestPausesAreWatchedOnce(t *testing.T) {
 	w.pauses[pod.ID] = func() { stopped++ }
 	w.follow(nil)
 	w.follow(nil)
-	if stopped != 1 {
-		t.Errorf("the watch was stopped %d times", stopped)
+	closed := newWatch(n.World, n.Table.log)
+	closed.pauses[pod.ID] = func() { stopped++ }
+	closed.close()
+	if stopped != 2 {
+		t.Errorf("two watches were stopped %d times", stopped)
 	}
 	if got := log.Of("DEBUG the pause process is not watched"); len(got) > 0 {
 		t.Errorf("logged %q", got)
@@ -231,11 +234,14 @@ func TestAwait(t *testing.T) {
 	w, _ := noisy(n)
 	defer w.close()
 	ctx, cancel := withMinute(t)
-	w.follow(n.journal.All())
+	tick := make(chan time.Time, 1)
+	tick <- time.Now()
+	if !n.await(ctx, w, tick) || len(w.files.WatchList()) != 1 {
+		t.Errorf("watched: %q", w.files.WatchList())
+	}
 	if err := os.Remove(other); err != nil {
 		t.Fatal(err)
 	}
-	tick := make(chan time.Time, 1)
 	for what, happens := range map[string]func(){
 		"a tick":           func() { tick <- time.Now() },
 		"a new list":       func() { n.list([]*testPod{pod}) },
