@@ -66,13 +66,9 @@ func TestPluginStalls(t *testing.T) {
 	f := start(t)
 	f.devices(t, 1)
 	before := f.world(t)
-	if err := f.plugin.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	f.plugin.stall(t)
 	s, ns := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
-	if err := f.plugin.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	f.plugin.signal(t, syscall.SIGCONT)
 	f.eventually(t, "second registration", func() bool { return strings.Count(f.plugin.logs.String(), "msg=registered") == 2 })
 	_, err := s.RunContainer(t.Context(), "main")
 	got := ns.Link(t, "net1")
@@ -89,14 +85,10 @@ func TestPluginStallsUntilThePodIsGone(t *testing.T) {
 	f := start(t)
 	f.devices(t, 1)
 	before := f.world(t)
-	if err := f.plugin.Signal(syscall.SIGSTOP); err != nil {
-		t.Fatal(err)
-	}
+	f.plugin.stall(t)
 	s, _ := f.run(t, pod("a", "- {name: eth1, newName: net1}"))
 	f.end(t, s)
-	if err := f.plugin.Signal(syscall.SIGCONT); err != nil {
-		t.Fatal(err)
-	}
+	f.plugin.signal(t, syscall.SIGCONT)
 	f.eventually(t, "second registration", func() bool { return strings.Count(f.plugin.logs.String(), "msg=registered") == 2 })
 	f.homeWithin(t, homeLimit, before)
 	next, _ := f.run(t, pod("b", "- name: eth1"))

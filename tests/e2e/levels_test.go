@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,7 +141,7 @@ func backForTheFirst(t *testing.T, tr *trial) {
 }
 
 func stalledForThePod(t *testing.T, tr *trial) {
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	tr.runPod(t)
 	tr.resume(t)
 	tr.runPodAgain(t)
@@ -150,7 +149,7 @@ func stalledForThePod(t *testing.T, tr *trial) {
 }
 
 func stalledForTheFirst(t *testing.T, tr *trial) {
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	tr.runPod(t)
 	tr.runPodAgain(t)
 	tr.container(t)
@@ -172,7 +171,7 @@ func stalledAtTheGate(t *testing.T, tr *trial) {
 	tr.plugin.stop(t)
 	tr.runPod(t)
 	tr.back(t)
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	tr.container(t)
 	tr.resume(t)
 	tr.container(t)
@@ -189,7 +188,7 @@ func killedAtTheGate(t *testing.T, tr *trial) {
 
 func stalledForAContainer(t *testing.T, tr *trial) {
 	tr.runPod(t)
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	tr.container(t)
 	tr.containerAgain(t)
 	tr.resume(t)

@@ -65,7 +65,7 @@ func TestFailurePolicies(t *testing.T) {
 // every plugin.
 func stalledForAll(t *testing.T, tr *trial) {
 	before := tr.synchronizations()
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	tr.other(t)
 	tr.runPod(t)
 	if tr.sandbox != nil {
@@ -86,7 +86,7 @@ func killedForOther(t *testing.T, tr *trial) {
 
 // The runtime serves one request at a time, and those that wait meet no plugin.
 func stalledForThree(t *testing.T, tr *trial) {
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	sandboxes, errs := make([]*node.Sandbox, 3), make([]error, 3)
 	var starts sync.WaitGroup
 	for i := range sandboxes {
@@ -111,7 +111,7 @@ func stalledForTheEnd(t *testing.T, tr *trial) {
 	tr.container(t)
 	tr.other(t)
 	before := tr.synchronizations()
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	for _, s := range tr.ends {
 		tr.end(t, s)
 	}

@@ -153,7 +153,7 @@ const patient = `[plugins.'io.containerd.nri.v1.nri']
 // killInFlight kills the plugin while the request of an action waits for it.
 func (tr *trial) killInFlight(t *testing.T, act func(*testing.T)) {
 	t.Helper()
-	tr.plugin.signal(t, syscall.SIGSTOP)
+	tr.plugin.stall(t)
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -162,6 +162,13 @@ func (tr *trial) killInFlight(t *testing.T, act func(*testing.T)) {
 	tr.eventually(t, "request in flight", func() bool { return tr.inFlight(t) })
 	tr.plugin.kill(t)
 	<-done
+}
+
+func (p *pluginProcess) stall(t *testing.T) {
+	t.Helper()
+	if err := p.Stall(); err != nil {
+		t.Fatal(err)
+	}
 }
 
 func (p *pluginProcess) signal(t *testing.T, sig syscall.Signal) {

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -83,6 +84,20 @@ func (p *Process) PID() int { return p.cmd.Process.Pid }
 
 // Signal sends the process a signal: os.ErrProcessDone if it has ended.
 func (p *Process) Signal(sig os.Signal) error { return p.cmd.Process.Signal(sig) }
+
+// Stall stops the process until SIGCONT, and waits until none of its threads runs: a busy machine
+// stops them some time after kill(2) has returned, and they answer requests until then.
+func (p *Process) Stall() error {
+	if err := p.Signal(unix.SIGSTOP); err != nil {
+		return err
+	}
+	for {
+		err := unix.Waitid(unix.P_PID, p.PID(), nil, unix.WSTOPPED|unix.WEXITED|unix.WNOWAIT, nil)
+		if !errors.Is(err, unix.EINTR) {
+			return os.NewSyscallError("waitid", err)
+		}
+	}
+}
 
 // Done is closed when the process has ended.
 func (p *Process) Done() <-chan struct{} { return p.done }
