@@ -80,7 +80,7 @@ func withoutMiscount(text string) string {
 
 const (
 	dumpPause = 100 * time.Millisecond // between two dumps
-	patience  = time.Minute            // for what the kernel does by itself
+	patience  = 5 * time.Minute        // for what the kernel does by itself, and a busy emulator takes long to show
 )
 
 // Settled is the dump of a device that the kernel is done with: a carrier and the
