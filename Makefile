@@ -66,7 +66,7 @@ race: setup
 # Tests that want physical NICs, udev, or kinds of devices that a kernel may lack, and
 # the program, in an emulated machine of their own. Kinds that every kernel has are
 # left to the unit tests.
-VM_TESTS := TestWish$$|TestDropRule|TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnVLANTunnels|TestEntries|TestReturnGroups$$|TestReturnPotentialRouters|TestReturnQdisc|TestReturnWireguard|TestLoss
+VM_TESTS := TestWish$$|TestUplink$$|TestDropRule|TestKinds|TestPorts|TestBoundKinds|TestPhysical|TestReturnBridgeVLANs|TestReturnVLANTunnels|TestEntries|TestReturnGroups$$|TestReturnPotentialRouters|TestReturnQdisc|TestReturnWireguard|TestLoss
 VM_SKIP := TestKinds/(veth|macvlan|macvtap|vxlan|ifb|tap|tun)$$
 VM_GO_TEST := CGO_ENABLED=0 go test -count=1 -vet=off $(UNIT_LIMIT) -exec $(CURDIR)/tests/vm/run
 test-vm:

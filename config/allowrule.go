@@ -119,6 +119,8 @@ func needsName(role netmove.Role) string {
 		return "its other end is in another network namespace"
 	case role.PortOf != "":
 		return "it is a port of another device"
+	case role.Backup.Route != "":
+		return "a default route of worse metric needs it (" + role.Backup.Route + ")"
 	}
 	return ""
 }

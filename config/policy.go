@@ -125,12 +125,12 @@ func (c *NodeConfig) neverMoves(dev netmove.Device) string {
 	switch role := dev.Role; {
 	case role.Loopback:
 		return "is the loopback device and never moves"
-	case role.DefaultRoute == dev.Name && dev.Name != "":
-		return "carries the node's default route and never moves"
-	case role.DefaultSource.IsValid():
-		return fmt.Sprintf("has the address %s, which the node's default route (via %s) has as its source, and never moves", role.DefaultSource, role.DefaultRoute)
-	case role.DefaultRoute != "":
-		return "is part of what carries the node's default route and never moves"
+	case role.Uplink.Source.IsValid():
+		return fmt.Sprintf("has the address %s, which the node's default route has as its source, and never moves: %s", role.Uplink.Source, role.Uplink.Route)
+	case role.Uplink.Route != "" && role.Uplink.Device != dev.Name:
+		return fmt.Sprintf("is part of what carries the node's default route, %s, and never moves: %s", quote(role.Uplink.Device), role.Uplink.Route)
+	case role.Uplink.Route != "":
+		return "carries the node's default route and never moves: " + role.Uplink.Route
 	case role.Immovable:
 		return "is of a kind that the kernel binds to its network namespace and never moves"
 	case slices.ContainsFunc(names(dev.Snapshot), func(name string) bool { return matchAny(c.Protect, name) }):

@@ -39,8 +39,12 @@ func TestAllowDevice(t *testing.T) {
 	const (
 		noRule  = `device "enp2s2f0" is not allowed in namespace "telco-a": no allow rule of this node's config matches device and pod; ask the node's operator`
 		byGlob1 = `device "enp2s2f0" is not allowed in namespace "telco-a": its other end is in another network namespace, and no allow rule of this node's config writes its name out; ask the node's operator`
+		byGlob3 = `device "enp2s2f0" is not allowed in namespace "telco-a": a default route of worse metric needs it (default via 192.0.2.1 metric 200 table main), and no allow rule of this node's config writes its name out; ask the node's operator`
 		byGlob2 = `device "enp2s2f0" is not allowed in namespace "telco-a": it is a port of another device, and no allow rule of this node's config writes its name out; ask the node's operator`
 	)
+	backup := changed(func(d *netmove.Device) {
+		d.Role.Backup = netmove.Uplink{Route: "default via 192.0.2.1 metric 200 table main", Device: d.Name}
+	})
 	cable := changed(func(d *netmove.Device) { d.Role.ForeignPeer = true })
 	shaped := changed(func(d *netmove.Device) { d.Loss = []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}} })
 	bridged := changed(func(d *netmove.Device) { d.Role.PortOf = "br0" })
@@ -134,6 +138,8 @@ func TestAllowDevice(t *testing.T) {
 		{name: "cable by name", rules: []AllowRule{everything, named}, req: plain, dev: cable, want: Grant{Rule: 1}},
 		{name: "cable by altname", rules: []AllowRule{{Devices: []string{"fast0"}, Namespaces: []string{"*"}}}, req: plain, dev: cable},
 		{name: "cable in another namespace", rules: []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"b"}}}, req: plain, dev: cable, refusal: noRule},
+		{name: "backup uplink by glob", rules: []AllowRule{everything}, req: plain, dev: backup, refusal: byGlob3},
+		{name: "backup uplink by name", rules: []AllowRule{named}, req: plain, dev: backup},
 		{name: "bridge port by glob", rules: []AllowRule{everything}, req: plain, dev: bridged, refusal: byGlob2},
 		{name: "bridge port by name", rules: []AllowRule{named}, req: plain, dev: bridged},
 		{
@@ -178,9 +184,19 @@ func TestNeverMoves(t *testing.T) {
 		{netmove.Role{ForeignPeer: true, PortOf: "br0"}, ""},
 		{netmove.Role{Loopback: true}, `device "enp2s2f0" is the loopback device and never moves`},
 		{netmove.Role{Immovable: true}, `device "enp2s2f0" is of a kind that the kernel binds to its network namespace and never moves`},
-		{netmove.Role{DefaultRoute: "enp2s2f0"}, `device "enp2s2f0" carries the node's default route and never moves`},
-		{netmove.Role{DefaultRoute: "bond0", PortOf: "bond0"}, `device "enp2s2f0" is part of what carries the node's default route and never moves`},
-		{netmove.Role{DefaultRoute: "eno1", DefaultSource: netip.MustParseAddr("203.0.113.1")}, `device "enp2s2f0" has the address 203.0.113.1, which the node's default route (via eno1) has as its source, and never moves`},
+		{netmove.Role{Backup: netmove.Uplink{Route: "default metric 200 table main", Device: "enp2s2f0"}}, ""},
+		{
+			netmove.Role{Uplink: netmove.Uplink{Route: "default via 192.0.2.1 table main", Device: "enp2s2f0"}},
+			`device "enp2s2f0" carries the node's default route and never moves: default via 192.0.2.1 table main`,
+		},
+		{
+			netmove.Role{Uplink: netmove.Uplink{Route: "default table 100", Device: "bond0"}, PortOf: "bond0"},
+			`device "enp2s2f0" is part of what carries the node's default route, "bond0", and never moves: default table 100`,
+		},
+		{
+			netmove.Role{Uplink: netmove.Uplink{Route: "default src 203.0.113.1 table main", Source: netip.MustParseAddr("203.0.113.1")}},
+			`device "enp2s2f0" has the address 203.0.113.1, which the node's default route has as its source, and never moves: default src 203.0.113.1 table main`,
+		},
 	} {
 		dev := changed(func(d *netmove.Device) { d.Role = tc.role })
 		if _, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: dev.Name}, dev); errorText(err) != tc.want {
@@ -230,7 +246,9 @@ func TestInvalid(t *testing.T) {
 			_, err := c.AllowDevice(Pod{Namespace: "a"}, netmove.Request{Device: "enp2s2f0"}, port())
 			return err
 		}(),
-		`device "enp2s2f0" carries the node's default route and never moves`: c.AllowMove(changed(func(d *netmove.Device) { d.Role.DefaultRoute = d.Name })),
+		`device "enp2s2f0" carries the node's default route and never moves: default table main`: c.AllowMove(changed(func(d *netmove.Device) {
+			d.Role.Uplink = netmove.Uplink{Route: "default table main", Device: d.Name}
+		})),
 	} {
 		if got == nil || got.Error() != what || !errors.Is(got, ErrDenied) {
 			t.Errorf("got  %v\nwant %s", got, what)

@@ -3,7 +3,6 @@ package netmove
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 )
 
 // Device is a device of the host as it was read, and what decides whether it may go.
@@ -34,13 +33,12 @@ type Facts struct {
 
 // Role is what a device does for the node it is on.
 type Role struct {
-	// DefaultRoute names the device that carries a default route of the node
-	// and is, or is built on, this one, or has an address of this one as the route's
-	// source; "" when there is none.
-	DefaultRoute string
+	// Uplink is the default route that the node's own traffic takes, if that needs the
+	// device.
+	Uplink Uplink
 
-	// DefaultSource is that address, zero if the device carries the route itself.
-	DefaultSource netip.Addr
+	// Backup is a default route of worse metric, if that needs the device.
+	Backup Uplink
 
 	// PortOf names the bridge, bond or other master the device is a port of.
 	PortOf string

@@ -31,7 +31,7 @@ func (ns *Namespace) facts(l *link, dev netmove.Snapshot) (err error) {
 	if err != nil {
 		return err
 	}
-	if err := ns.readRole(l, dir, own); err != nil {
+	if err := ns.readRole(l, dev); err != nil {
 		return err
 	}
 	if err := ns.readBound(l, dir); err != nil {

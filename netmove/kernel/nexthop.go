@@ -53,8 +53,11 @@ func (ns *Namespace) nexthops(dev *link) ([]netmove.Entry, error) {
 	return list, nil
 }
 
-func (ns *Namespace) nexthopDump(filter *nl.RtAttr) ([]message, error) {
-	req := append(make([]byte, sizeofNhmsg), filter.Serialize()...)
+func (ns *Namespace) nexthopDump(filters ...*nl.RtAttr) ([]message, error) {
+	req := make([]byte, sizeofNhmsg)
+	for _, f := range filters {
+		req = append(req, f.Serialize()...)
+	}
 	dumped, err := ns.dumpOf(unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, req)
 	if is(err, unix.EOPNOTSUPP) {
 		return nil, nil // a kernel without nexthop objects

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/vishvananda/netlink/nl"
@@ -18,8 +19,13 @@ const (
 	ruleFamily    = 0 // offsets
 	ruleDstLen    = 1
 	ruleSrcLen    = 2
+	ruleTOS       = 3
 	ruleTable     = 4
 	ruleAction    = 7
+	ruleFlags     = 8
+
+	fraDSCP      = 25 // FRA_DSCP, Linux 6.13
+	fraFlowlabel = 26 // FRA_FLOWLABEL, Linux 6.14
 )
 
 // families are those that the rule is for.
@@ -99,24 +105,35 @@ func (ns *Namespace) DropRule(r netmove.RuleRequest) error {
 	return errors.Join(errs...)
 }
 
-// findRule reads the rule, one message a family. The kernel filters rules by nothing
-// but the family.
+// ruleMessages reads the rules of a family, which is all that the kernel filters them by.
+func (ns *Namespace) ruleMessages(family uint8) (list []message, err error) {
+	hdr := make([]byte, sizeofRuleHdr)
+	hdr[ruleFamily] = family
+	dumped, err := ns.dumpOf(unix.RTM_GETRULE, unix.RTM_NEWRULE, hdr)
+	if withoutFamily(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	for _, d := range dumped {
+		msg, err := parseMessage(d, sizeofRuleHdr)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, msg)
+	}
+	return list, nil
+}
+
+// findRule reads the rule, one message a family.
 func (ns *Namespace) findRule(r netmove.RuleRequest) (found []message, err error) {
 	for _, f := range families(r) {
-		hdr := make([]byte, sizeofRuleHdr)
-		hdr[ruleFamily] = f
-		dumped, err := ns.dumpOf(unix.RTM_GETRULE, unix.RTM_NEWRULE, hdr)
-		if withoutFamily(err) {
-			continue
-		}
+		msgs, err := ns.ruleMessages(f)
 		if err != nil {
-			return nil, fmt.Errorf("rules: %w", err)
+			return nil, err
 		}
-		for _, d := range dumped {
-			msg, err := parseMessage(d, sizeofRuleHdr)
-			if err != nil {
-				return nil, err
-			}
+		for _, msg := range msgs {
 			if msg.isRule(ruleMessage(f, r)) {
 				found = append(found, msg)
 				break
@@ -148,4 +165,55 @@ func (m *message) isRule(want message) bool {
 		}
 		return true
 	})
+}
+
+// policyRules reads the rules of a family that have a table looked up.
+func (ns *Namespace) policyRules(family uint8) ([]netmove.PolicyRule, error) {
+	msgs, err := ns.ruleMessages(family)
+	var list []netmove.PolicyRule
+	for _, msg := range msgs {
+		if msg.fixed[ruleAction] == unix.FR_ACT_TO_TBL {
+			list = append(list, msg.policyRule())
+		}
+	}
+	return list, err
+}
+
+// policyRule takes a rule apart.
+func (m *message) policyRule() netmove.PolicyRule {
+	ipv6 := m.fixed[ruleFamily] == unix.AF_INET6
+	r := netmove.PolicyRule{
+		IPv6: ipv6, Table: uint32(m.fixed[ruleTable]), Suppress: -1,
+		Invert: nl.NativeEndian().Uint32(m.fixed[ruleFlags:])&unix.FIB_RULE_INVERT != 0,
+		Part:   m.fixed[ruleTOS] != 0,
+	}
+	for _, a := range m.attrs {
+		switch a.Attr.Type & nl.NLA_TYPE_MASK {
+		case unix.FRA_TABLE:
+			r.Table = u32(a.Value)
+		case unix.FRA_SRC:
+			r.From = prefix(a.Value, m.fixed[ruleSrcLen])
+		case unix.FRA_DST:
+			r.To = prefix(a.Value, m.fixed[ruleDstLen])
+		case unix.FRA_FWMARK:
+			r.Mark = u32(a.Value)
+		case unix.FRA_FWMASK:
+			r.Mask = u32(a.Value)
+		case unix.FRA_SUPPRESS_PREFIXLEN:
+			r.Suppress = int(int32(u32(a.Value)))
+		case unix.FRA_IIFNAME:
+			// What the node sends itself comes in by its loopback device.
+			r.Elsewhere = r.Elsewhere || unix.ByteSliceToString(a.Value) != "lo"
+		case unix.FRA_OIFNAME, unix.FRA_TUN_ID, unix.FRA_L3MDEV:
+			r.Elsewhere = true
+		case unix.FRA_UID_RANGE, unix.FRA_IP_PROTO, unix.FRA_SPORT_RANGE, unix.FRA_DPORT_RANGE, fraDSCP, fraFlowlabel:
+			r.Part = true
+		}
+	}
+	return r
+}
+
+func prefix(addr []byte, bits uint8) netip.Prefix {
+	ip, _ := netip.AddrFromSlice(addr)
+	return netip.PrefixFrom(ip, int(bits))
 }

@@ -20,6 +20,7 @@ import (
 type sourced struct {
 	message
 	through []int // ifindexes
+	via     []netip.Addr
 	source  netip.Addr
 }
 
@@ -122,8 +123,12 @@ func parseSourced(dumped []byte) (s sourced, err error) {
 			s.source, _ = netip.AddrFromSlice(a.Value)
 		case unix.RTA_OIF:
 			s.through = append(s.through, int(u32(a.Value)))
+		case unix.RTA_GATEWAY, unix.RTA_VIA:
+			s.via = append(s.via, nextHop(a.Attr.Type, a.Value))
 		case unix.RTA_MULTIPATH:
-			err = eachLeg(a.Value, func(hop leg) { s.through = append(s.through, hop.index()) })
+			err = eachLeg(a.Value, func(hop leg) {
+				s.through, s.via = append(s.through, hop.index()), append(s.via, hop.via()...)
+			})
 		}
 	}
 	return s, err
@@ -156,9 +161,8 @@ func (ns *Namespace) withoutShared(list []sourced, index int, local uint32) ([]s
 	return slices.DeleteFunc(list, func(s sourced) bool { return elsewhere[s.source] }), nil
 }
 
-// readOthersRoutes fills in which routes of other devices go with the device's addresses, and
-// whether a default route of the node is among them. It tells of those, and of those that go
-// with a leg, in words.
+// readOthersRoutes fills in which routes of other devices go with the device's addresses. It
+// tells of those, and of those that go with a leg, in words.
 func (ns *Namespace) readOthersRoutes(l *link, dev netmove.Snapshot, own map[uint8][][]byte) (lost []string, err error) {
 	list, err := ns.sourcedRoutes(dev, own)
 	if err != nil {
@@ -171,9 +175,6 @@ func (ns *Namespace) readOthersRoutes(l *link, dev netmove.Snapshot, own map[uin
 		}
 		if err != nil {
 			return nil, err
-		}
-		if isDefaultRoute(s.fixed) && l.Role.DefaultRoute == "" && dev.Master.Kind != "vrf" {
-			l.Role.DefaultRoute, l.Role.DefaultSource = strings.Join(r.names, ", "), s.source
 		}
 		lost = append(lost, fmt.Sprintf("%s has its address %s as source", r.Text, s.source))
 		if r.Message != nil {

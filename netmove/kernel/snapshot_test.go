@@ -20,30 +20,7 @@ func TestRole(t *testing.T) {
 	}{
 		{"nothing", nil, netmove.Role{}},
 		{"other routes", []string{"route add 10.0.0.0/8 dev eth1", "-6 route add 2001:db8:9::/48 dev eth1"}, netmove.Role{}},
-		{"default route", []string{"route add default dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"default route by gateway", []string{"addr add 192.0.2.1/24 dev eth1", "route add default via 192.0.2.2"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"IPv6 default route", []string{"-6 route add default dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"another table", []string{"route add default dev eth1 table 77"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"half a default route", []string{"route add 128.0.0.0/1 dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"all global IPv6", []string{"-6 route add 2000::/3 dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"leg of a multipath default route", []string{"route add default nexthop dev eth2 nexthop dev eth1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"nexthop object", []string{"nexthop add id 1 dev eth1", "route add default nhid 1"}, netmove.Role{DefaultRoute: "eth1"}},
-		{"no default route for others", []string{"route add blackhole default"}, netmove.Role{}},
 		{"bridge port", []string{"link add br0 type bridge", "link set eth1 master br0"}, netmove.Role{PortOf: "br0"}},
-		{
-			"port of the bridge with the default route",
-			[]string{"link add br0 type bridge", "link set br0 up", "link set eth1 master br0", "route add default dev br0"},
-			netmove.Role{PortOf: "br0", DefaultRoute: "br0"},
-		},
-		{
-			"below a macvlan that is below a vxlan with the default route",
-			[]string{
-				"link add mac1 link eth1 type macvlan", "link set mac1 up",
-				"link add vx1 type vxlan id 7 dev mac1 dstport 4789 remote 192.0.2.9", "link set vx1 up", "route add default dev vx1",
-			},
-			netmove.Role{DefaultRoute: "vx1"},
-		},
-		{"below a macvlan with the default route", []string{"link add mac1 link eth1 type macvlan", "link set mac1 up", "route add default dev mac1"}, netmove.Role{DefaultRoute: "mac1"}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()

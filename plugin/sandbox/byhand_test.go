@@ -111,7 +111,7 @@ func TestMoveByHand(t *testing.T) {
 	for device, want := range map[string]string{
 		"eth1": `device "eth1" is in use by the network namespace /run/netns/lab, where it was moved by hand`,
 		"eth3": `device "eth3" is protected by this node's config and never moves (unless it is forced: --force)`,
-		"eth9": `device "eth9" carries the node's default route and never moves (unless it is forced: --force)`,
+		"eth9": `device "eth9" carries the node's default route and never moves: default table main (unless it is forced: --force)`,
 	} {
 		if _, err := n.Move(t.Context(), Move{Device: device}, "lab"); err == nil || err.Error() != want {
 			t.Errorf("error is %v, want %s", err, want)

@@ -248,7 +248,7 @@ func (h *history) takeName() {
 	if taken, err := h.host.NameTaken(name); err == nil && !taken {
 		h.note("the host takes %s", name)
 		// A device that no pod can have, so that it stays.
-		h.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: name}}})
+		h.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: name}}}})
 		h.took = append(h.took, name)
 	}
 }

@@ -61,7 +61,7 @@ func newNode(t testing.TB, text string) *node {
 			Entries: []netmove.Entry{{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte{1}, Proxy: true}},
 		})
 	}
-	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth9", MTU: 1500}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: "eth9"}}})
+	n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth9", MTU: 1500}, Facts: netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: "eth9"}}}})
 	n.start(t, text)
 	return n
 }
@@ -217,7 +217,7 @@ func TestRefused(t *testing.T) {
 		{"no such device", "- name: eth7", nil, `device "eth7" not found on this node`},
 		{"second device missing", "- name: eth1\n- name: eth7", nil, `device "eth7" not found on this node`},
 		{"name taken", "- {name: eth1, newName: eth0}", nil, `cannot name "eth1" "eth0" in the pod: the name is taken`},
-		{"uplink", "- name: eth9", nil, `device "eth9" carries the node's default route and never moves`},
+		{"uplink", "- name: eth9", nil, `device "eth9" carries the node's default route and never moves: default table main`},
 		{"other namespace", "- name: eth1", func(p *testPod) { p.Pod.Namespace = "kube-system" }, `device "eth1" is not allowed in namespace "kube-system"`},
 		{"host network", "- name: eth1", func(p *testPod) { p.NetnsPath = "" }, "pod uses the host network"},
 		{"host network, CRI-O", "- name: eth1", func(p *testPod) { p.NetnsPath = "host" }, "pod uses the host network"},
@@ -543,7 +543,7 @@ func (refusal) Succeed() error { return errNobodyWaits }
 
 // other is a device that no pod can have.
 func other(name string) netmove.Device {
-	return netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{DefaultRoute: name}}}
+	return netmove.Device{Snapshot: netmove.Snapshot{Name: name}, Facts: netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: name}}}}
 }
 
 // namespaceOf is the namespace of a pod, as who is in it has it.

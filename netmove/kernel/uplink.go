@@ -1,0 +1,210 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/vishvananda/netlink/nl"
+	"golang.org/x/sys/unix"
+
+	"github.com/nri-netdev/nri-netdev/netmove"
+)
+
+// uplinks are the default routes that the node's own traffic takes or would take, and the
+// devices that they need, by ifindex.
+type uplinks struct {
+	best         []netmove.DefaultRoute
+	used, backup map[int]netmove.Uplink
+}
+
+// uplinks reads them.
+func (ns *Namespace) uplinks() (u uplinks, err error) {
+	routing, err := ns.routing()
+	if err != nil {
+		return u, err
+	}
+	best, worse := routing.Uplink()
+	u = uplinks{best: best, used: map[int]netmove.Uplink{}, backup: map[int]netmove.Uplink{}}
+	for _, of := range []struct {
+		routes []netmove.DefaultRoute
+		needed map[int]netmove.Uplink
+	}{{best, u.used}, {worse, u.backup}} {
+		for _, r := range of.routes {
+			if err := ns.needed(r, of.needed); err != nil {
+				return u, err
+			}
+		}
+	}
+	return u, nil
+}
+
+// needed adds the devices that the route needs: those it goes through, and what these are
+// built on.
+func (ns *Namespace) needed(r netmove.DefaultRoute, all map[int]netmove.Uplink) error {
+	for _, index := range r.Through {
+		l, err := ns.linkByIndex(index)
+		if errors.Is(err, netmove.ErrNotFound) {
+			continue // gone meanwhile, and the route through it
+		}
+		if err == nil {
+			err = ns.neededBelow(l, netmove.Uplink{Route: r.String(), Device: l.Name}, all)
+		}
+		if err != nil {
+			return fmt.Errorf("device of %s: %w", r, err)
+		}
+	}
+	return nil
+}
+
+func (ns *Namespace) neededBelow(l link, why netmove.Uplink, all map[int]netmove.Uplink) error {
+	have, seen := all[l.Identity.Index]
+	if !seen || why.Device == l.Name && have.Device != l.Name {
+		all[l.Identity.Index] = why
+	}
+	if seen {
+		return nil
+	}
+	below, err := ns.below(l)
+	if err != nil {
+		return err
+	}
+	for _, lower := range below {
+		if err := ns.neededBelow(lower, why, all); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// below reads the devices of the namespace that a device is built on: ports, lower devices, and
+// the one that a tunnel is bound to, which sysfs does not show.
+func (ns *Namespace) below(l link) (list []link, err error) {
+	dir, err := ns.identifyIn(&l)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dir.Close()) }()
+	names, err := adjacent(dir, "lower_")
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		lower, err := ns.linkByName(name)
+		if err != nil {
+			return nil, renamed(err)
+		}
+		list = append(list, lower)
+	}
+	if index := l.standsOn(); index != 0 && !l.lowerForeign {
+		lower, err := ns.linkByIndex(index)
+		if err != nil {
+			return nil, renamed(err)
+		}
+		list = append(list, lower)
+	}
+	return list, nil
+}
+
+// renamed has a look done again at a device that does not have its name any more.
+func renamed(err error) error {
+	if errors.Is(err, netmove.ErrNotFound) {
+		return errRaced
+	}
+	return err
+}
+
+// routing reads what decides where the node's own traffic goes.
+func (ns *Namespace) routing() (r netmove.Routing, err error) {
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		rules, err := ns.policyRules(family)
+		if err != nil {
+			return r, err
+		}
+		r.Rules = append(r.Rules, rules...)
+		for _, table := range r.Tables(family == unix.AF_INET6) {
+			msgs, err := ns.routesOf(family, table)
+			if err != nil {
+				return r, fmt.Errorf("routes of table %d: %w", table, classify(err))
+			}
+			for _, msg := range msgs {
+				if !isDefaultRoute(msg) {
+					continue
+				}
+				d, err := ns.defaultRoute(msg)
+				if err != nil {
+					return r, err
+				}
+				r.Defaults = append(r.Defaults, d)
+			}
+		}
+	}
+	return r, nil
+}
+
+// isDefaultRoute reports whether the message, which begins with a struct rtmsg, is about a
+// default route.
+func isDefaultRoute(msg []byte) bool {
+	if len(msg) < unix.SizeofRtMsg {
+		return false
+	}
+	rt := nl.DeserializeRtMsg(msg)
+	return rt.Type == unix.RTN_UNICAST && rt.Flags&unix.RTM_F_CLONED == 0 && netmove.IsDefault(destination(rt, nil))
+}
+
+// defaultRoute takes a default route apart.
+func (ns *Namespace) defaultRoute(dumped []byte) (d netmove.DefaultRoute, err error) {
+	s, err := parseSourced(dumped)
+	if err != nil {
+		return d, err
+	}
+	rt := nl.DeserializeRtMsg(s.fixed)
+	d = netmove.DefaultRoute{
+		To: destination(rt, s.attribute(unix.RTA_DST)), TOS: rt.Tos, Table: uint32(rt.Table),
+		Metric: u32(s.attribute(unix.RTA_PRIORITY)), Source: s.source, Through: s.through, Via: s.via,
+	}
+	if from, ok := netip.AddrFromSlice(s.attribute(unix.RTA_SRC)); ok {
+		d.From = netip.PrefixFrom(from, int(rt.Src_len))
+	}
+	if table := s.attribute(unix.RTA_TABLE); table != nil {
+		d.Table = u32(table)
+	}
+	if id := s.attribute(rtaNHID); id != nil && len(d.Through) == 0 {
+		d.Through, err = ns.nexthopDevices(u32(id))
+	}
+	return d, err
+}
+
+// nexthopDevices are the devices of a nexthop object, or of the members of a group: of a route
+// with one, the kernel need not tell them (nexthop_compat_mode).
+func (ns *Namespace) nexthopDevices(id uint32) (list []int, err error) {
+	all, err := ns.nexthopDump()
+	if err != nil {
+		return nil, err
+	}
+	ids := map[uint32]bool{id: true}
+	for _, msg := range all {
+		if u32(msg.attribute(unix.NHA_ID)) == id {
+			for group := msg.attribute(unix.NHA_GROUP); len(group) >= sizeofNexthopGrp; group = group[sizeofNexthopGrp:] {
+				ids[u32(group)] = true
+			}
+		}
+	}
+	for _, msg := range all {
+		if oif := msg.attribute(unix.NHA_OIF); oif != nil && ids[u32(msg.attribute(unix.NHA_ID))] {
+			list = append(list, int(u32(oif)))
+		}
+	}
+	return list, nil
+}
+
+// role is what the routes make of a device with these addresses.
+func (u uplinks) role(r *netmove.Role, index int, addrs []netip.Addr) {
+	r.Uplink, r.Backup = u.used[index], u.backup[index]
+	for _, d := range u.best {
+		if r.Uplink.Route == "" && slices.Contains(addrs, d.Source) {
+			r.Uplink = netmove.Uplink{Route: d.String(), Source: d.Source}
+		}
+	}
+}
