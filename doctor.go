@@ -25,8 +25,8 @@ func doctorCommand(c *common) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "look for what keeps the plugin from its work, and say what to do",
-		Long: `doctor looks at kernel, privileges, NRI, time-outs, state folder, node config, other
-plugins, what else manages the host's devices, and at devices that are not as they
+		Long: `doctor looks at kernel, privileges, NRI, time-outs, state folder, node config, uplink,
+other plugins, what else manages the host's devices, and at devices that are not as they
 should be. It changes nothing. The exit code is 1 if something does not work.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd.Context(), cmd.OutOrStdout()) },
@@ -44,10 +44,15 @@ func (o *doctorOptions) run(ctx context.Context, out io.Writer) error {
 	if same, err := sameFile("/proc/1/ns/mnt", "/proc/self/ns/mnt"); err == nil && !same {
 		root = "/proc/1/root" // in a container in the host's pid namespace
 	}
-	f := doctor.CheckNode(doctor.Node{Root: root, NRISocket: o.nriSocket, StateDir: o.stateDir, NRIPlugins: "/opt/nri/plugins"})
-	f = append(f, doctor.CheckHostNetwork(inHostNetns())...)
 	s, running, err := o.ask(ctx)
-	f = append(f, doctor.CheckNodeConfig(o.nodeConfig(ctx, running))...)
+	nodeConfig := o.nodeConfig(ctx, running)
+	node := doctor.Node{Root: root, NRISocket: o.nriSocket, StateDir: o.stateDir, NRIPlugins: "/opt/nri/plugins"}
+	if nodeConfig.File != nil {
+		node.Protect = nodeConfig.File.Protect
+	}
+	f := doctor.CheckNode(node)
+	f = append(f, doctor.CheckHostNetwork(inHostNetns())...)
+	f = append(f, doctor.CheckNodeConfig(nodeConfig)...)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = nil // nobody has started the plugin yet
 	}

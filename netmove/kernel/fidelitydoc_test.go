@@ -3,35 +3,17 @@ package kernel
 import (
 	"cmp"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/nri-netdev/nri-netdev/tests/document"
 )
 
-// The document's table of kinds is the program's. NRI_NETDEV_WRITE_DOCS=1 writes it.
+// The document's table of kinds is the program's.
 func TestFidelityDocument(t *testing.T) {
 	t.Parallel()
-	const path, begin, end = "../../docs/fidelity.md", "<!-- kinds: made by TestFidelityDocument -->\n", "<!-- end of kinds -->\n"
-	text, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	before, rest, found := strings.Cut(string(text), begin)
-	is, after, closed := strings.Cut(rest, end)
-	if !found || !closed {
-		t.Fatalf("%s has no place for the table of kinds", path)
-	}
-	want := kindsDocument()
-	if os.Getenv("NRI_NETDEV_WRITE_DOCS") == "1" {
-		if err := os.WriteFile(path, []byte(before+begin+want+end+after), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		return
-	}
-	if is != want {
-		t.Errorf("%s has another table of kinds than the program; NRI_NETDEV_WRITE_DOCS=1 go test -run TestFidelityDocument writes:\n%s", path, want)
-	}
+	document.Section(t, "../../docs/fidelity.md", "kinds: made by TestFidelityDocument", kindsDocument())
 }
 
 // kindsDocument is the table of kinds for people.

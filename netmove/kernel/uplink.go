@@ -21,7 +21,7 @@ type uplinks struct {
 
 // uplinks reads them.
 func (ns *Namespace) uplinks() (u uplinks, err error) {
-	routing, err := ns.routing()
+	routing, err := ns.Routing()
 	if err != nil {
 		return u, err
 	}
@@ -115,8 +115,8 @@ func renamed(err error) error {
 	return err
 }
 
-// routing reads what decides where the node's own traffic goes.
-func (ns *Namespace) routing() (r netmove.Routing, err error) {
+// Routing reads what decides where the node's own traffic goes.
+func (ns *Namespace) Routing() (r netmove.Routing, err error) {
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
 		rules, err := ns.policyRules(family)
 		if err != nil {

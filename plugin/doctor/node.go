@@ -25,6 +25,8 @@ type Node struct {
 	NRISocket  string // as the plugin sees it
 	StateDir   string
 	NRIPlugins string // folder of plugins that the runtime launches, below Root
+
+	Protect []string // the devices that the node config protects
 }
 
 // CheckNode looks at kernel, privileges, runtime, state folder and other programs.
@@ -36,6 +38,7 @@ func CheckNode(n Node) Findings {
 	n.state(&f)
 	n.otherPlugins(&f)
 	n.managers(&f)
+	n.uplink(&f)
 	return f.Findings
 }
 
