@@ -38,7 +38,7 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	r.MTU = parseMTU(given["mtu"])
 	r.MAC, _ = parseMAC(given["mac"])
 	r.Routes = each(given["routes"].atMost(maxEntries), parseRoute)
-	r.Rules = emptyIsNil(each(given["rules"].atMost(maxEntries), parseRule))
+	r.Rules = each(given["rules"].atMost(maxEntries), parseRule)
 	r.Neighbors = parseNeighbors(given["neighbors"].atMost(maxEntries))
 	r.Sysctls = parseSysctls(given["sysctls"])
 	r.Features = parseEthtool(given["ethtool"])

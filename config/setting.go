@@ -41,7 +41,7 @@ func settings(req netmove.Request) []string {
 		{"mtu", req.MTU != 0},
 		{"mac", req.MAC != nil},
 		{"routes", req.Routes != nil},
-		{"rules", req.Rules != nil},
+		{"rules", len(req.Rules) > 0},
 		{"neighbors", req.Neighbors != nil},
 		{"sysctls", req.Sysctls != nil},
 		{"ethtool", req.Features != nil},

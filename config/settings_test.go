@@ -82,7 +82,8 @@ func TestParseSettings(t *testing.T) {
 				GSOMaxSize: 185000, GROMaxSize: 185000, GSOIPv4MaxSize: 65536, GROIPv4MaxSize: 524280, DetachBPF: true,
 			},
 		},
-		{"what asks for nothing", "- {name: eth1, rules: [], sysctls: {}, ethtool: {features: {}}, detachBPF: false}", netmove.Request{Device: "eth1"}},
+		{"what asks for nothing", "- {name: eth1, sysctls: {}, ethtool: {features: {}}, detachBPF: false}", netmove.Request{Device: "eth1"}},
+		{"no rules", "- {name: eth1, rules: []}", netmove.Request{Device: "eth1", Rules: []netmove.RuleRequest{}}},
 		{"the same route of two tables, metrics, families", "- name: eth1\n  routes: [{to: 10.0.0.0/8}, {to: 10.0.0.0/8, table: 5}, {to: 10.0.0.0/8, metric: 5}]", netmove.Request{
 			Device: "eth1", Routes: []netmove.RouteRequest{
 				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink},

@@ -9,22 +9,9 @@ import (
 
 // arrive completes a device that is in the pod and configured.
 func (m *Mover) arrive(pod Namespace, a *Attachment) error {
-	a.Differences = nil
-	a.noteLeft()
+	a.Differences = slices.Clone(a.Left)
 	m.carry(pod, a)
 	return m.check(pod, a)
-}
-
-// noteLeft tells of addresses that would go along, and do not since another node has them.
-func (a *Attachment) noteLeft() {
-	if a.Request.Addresses != nil {
-		return
-	}
-	for _, addr := range a.Before.Addresses {
-		if addr.refused() {
-			a.differs("addresses", "%s stays on the host: another node has it (duplicate address detection)", addr.Local)
-		}
-	}
 }
 
 // carry puts the routes and neighbors that go along on the device in the pod.
@@ -74,6 +61,11 @@ func (a *Attachment) meant() Snapshot {
 		s.Options = append(s.Options, Option{Name: size.option, Value: size.value()})
 	}
 	return s
+}
+
+// leave notes what could go along, and stays on the host.
+func (a *Attachment) leave(attribute, text string, args ...any) {
+	a.Left = append(a.Left, Difference{attribute, fmt.Sprintf(text, args...)})
 }
 
 func (a *Attachment) differs(attribute, text string, args ...any) {

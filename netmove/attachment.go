@@ -16,6 +16,9 @@ type Attachment struct {
 	// Differences are what in the pod is not as meant.
 	Differences []Difference `json:"differences,omitempty"`
 
+	// Left is what could go along, and stays on the host.
+	Left []Difference `json:"-"`
+
 	// Guard is set when an altname equal to the host name is put on the pod's
 	// lo for the move, so that recovery knows what may have been left there.
 	Guard bool `json:"guard,omitempty"`

@@ -17,6 +17,8 @@ type Facts struct {
 	Role Role
 	Loss []Loss // what a move loses, or what does not work while the device is away
 
+	Rules []Entry // the host's policy rules that select by an address of the device
+
 	// Taken are routes of other devices that go with the device's addresses.
 	Taken []OthersRoute
 

@@ -24,6 +24,10 @@ const (
 	TableNeighbor Table = "neighbor"  // permanent and proxy ones, ip-neighbour(8)
 )
 
+// TableRule is the namespace's list of policy rules (ip-rule(8)), which are no device's: those
+// about a device's addresses go along into the pod, and stay on the host.
+const TableRule Table = "rule"
+
 // Tables are all tables, in the order in which their entries are put back.
 func Tables() []Table {
 	return []Table{
@@ -57,7 +61,8 @@ type Entry struct {
 	// Until is when a route ends that has a time limit (RTA_EXPIRES), 0 for none.
 	Until BootOffset `json:"until,omitzero"`
 
-	Route Route `json:"-"` // for the decision whether it goes along
+	Route Route      `json:"-"` // for the decision whether it goes along
+	Rule  PolicyRule `json:"-"` // the same
 }
 
 // Place is where a route stands among those that are there when it is put back, and have
@@ -107,7 +112,11 @@ func missing(want, have []Entry) []Entry {
 // Route is what of a route decides whether it goes along into a pod.
 type Route struct {
 	Dst    netip.Prefix // RTA_DST
+	Table  uint32       // RTA_TABLE
 	Source netip.Addr   // RTA_PREFSRC, zero for none
+
+	// Unsourced is the entry without its source.
+	Unsourced *Entry
 
 	// Via are the next hops (RTA_GATEWAY, RTA_VIA), none for one that is on
 	// the link.
@@ -118,18 +127,14 @@ type Route struct {
 	Shared  bool // other devices carry it, too, or a nexthop object does
 }
 
-// carriedBy reports whether a namespace can have the route whose device has
-// these addresses, and nothing else: for its own address to be there, and its
-// next hops to be reached.
+// carriedBy reports whether a namespace can have the route whose device has these addresses,
+// and nothing else: its next hops have to be reached.
 func (r Route) carriedBy(addrs []Address, onLink []netip.Prefix) bool {
 	if !r.Unicast || r.Shared {
 		return false
 	}
 	family := func(a Address) bool { return a.IsIPv6() == r.Dst.Addr().Is6() }
 	if !slices.ContainsFunc(addrs, family) {
-		return false
-	}
-	if r.Source.IsValid() && !slices.ContainsFunc(addrs, func(a Address) bool { return a.Local.Addr() == r.Source }) {
 		return false
 	}
 	return !slices.ContainsFunc(r.Via, func(via netip.Addr) bool { return !r.OnLink && !reaches(via, addrs, onLink) })
@@ -146,27 +151,41 @@ func reaches(via netip.Addr, addrs []Address, onLink []netip.Prefix) bool {
 	})
 }
 
-// podEntries are the entries that the device takes along into the pod: its permanent
-// neighbors, and the routes that its addresses there can carry, unless the pod asks for
-// others.
-func podEntries(r Request, entries []Entry, addrs []Address) []Entry {
-	var list []Entry
+// entriesAlong sorts the device's entries: its permanent neighbors and the routes that its
+// addresses there can carry go along into the pod, unless the pod asks for others.
+func (a *Attachment) entriesAlong(entries []Entry) {
 	var onLink []netip.Prefix
 	for _, e := range entries {
 		switch {
-		case e.Table == TableRoute && r.Routes == nil && e.Route.carriedBy(addrs, onLink):
-			// What the pod has stays, and what the host has is not there.
-			if !slices.ContainsFunc(list, func(before Entry) bool { return before.Route.Dst == e.Route.Dst }) {
-				e.Place = PlaceAlone
+		case e.Table == TableRoute && a.Request.Routes == nil:
+			if along, ok := a.routeAlong(e, onLink); ok {
+				a.Entries = append(a.Entries, along)
+				if len(e.Route.Via) == 0 {
+					onLink = append(onLink, e.Route.Dst)
+				}
 			}
-			if len(e.Route.Via) == 0 {
-				onLink = append(onLink, e.Route.Dst)
-			}
-		case e.Table == TableNeighbor && r.Neighbors == nil && !e.Proxy:
-		default:
-			continue
+		case e.Table == TableNeighbor && a.Request.Neighbors == nil && !e.Proxy:
+			a.Entries = append(a.Entries, e)
 		}
-		list = append(list, e)
 	}
-	return list
+}
+
+// routeAlong is the route as it goes along. It goes without a source address that does not. A
+// default route of the main table stays: it would compete with the pod's own.
+func (a *Attachment) routeAlong(e Entry, onLink []netip.Prefix) (Entry, bool) {
+	switch r := e.Route; {
+	case !r.carriedBy(a.Addresses, onLink):
+		return e, false
+	case r.Table == mainTable && IsDefault(r.Dst):
+		a.leave("route", "%s stays on the host: routes with replaceDefault make a default route of the pod's", e.Text)
+		return e, false
+	case r.Source.IsValid() && !a.hasAddress(r.Source):
+		e = *r.Unsourced
+		a.leave("route", "%s goes along without its source %s, which is no address of the device's in the pod", e.Text, r.Source)
+	}
+	// What the pod has stays, and what the host has is not there.
+	if !slices.ContainsFunc(a.Entries, func(before Entry) bool { return before.Route.Dst == e.Route.Dst }) {
+		e.Place = PlaceAlone
+	}
+	return e, true
 }

@@ -32,21 +32,19 @@ func TestRouteCarriedBy(t *testing.T) {
 		route Route
 		want  bool
 	}{
-		"on the link":                    {routeTo("10.0.0.0/8"), true},
-		"of another family":              {routeTo("2001:db8::/32"), false},
-		"blackhole":                      {routeTo("10.0.0.0/8", func(r *Route) { r.Unicast = false }), false},
-		"of several devices":             {routeTo("10.0.0.0/8", func(r *Route) { r.Shared = true }), false},
-		"reached":                        {routeTo("10.0.0.0/8", via("192.0.2.2")), true},
-		"reached by a peer":              {routeTo("10.0.0.0/8", via("198.51.100.2")), true},
-		"reached by a route":             {routeTo("10.0.0.0/8", via("203.0.113.9")), true},
-		"not reached":                    {routeTo("10.0.0.0/8", via("10.9.9.9")), false},
-		"not reached by one of two":      {routeTo("10.0.0.0/8", via("192.0.2.2", "10.9.9.9")), false},
-		"itself":                         {routeTo("10.0.0.0/8", via("192.0.2.1")), false},
-		"taken to be reached":            {routeTo("10.0.0.0/8", via("10.9.9.9"), func(r *Route) { r.OnLink = true }), true},
-		"link-local":                     {routeTo("10.0.0.0/8", via("fe80::1")), true},
-		"link-local of IPv4":             {routeTo("10.0.0.0/8", via("169.254.0.1")), false},
-		"with its address as source":     {routeTo("10.0.0.0/8", func(r *Route) { r.Source = netip.MustParseAddr("192.0.2.1") }), true},
-		"with another address as source": {routeTo("10.0.0.0/8", func(r *Route) { r.Source = netip.MustParseAddr("192.0.2.2") }), false},
+		"on the link":               {routeTo("10.0.0.0/8"), true},
+		"of another family":         {routeTo("2001:db8::/32"), false},
+		"blackhole":                 {routeTo("10.0.0.0/8", func(r *Route) { r.Unicast = false }), false},
+		"of several devices":        {routeTo("10.0.0.0/8", func(r *Route) { r.Shared = true }), false},
+		"reached":                   {routeTo("10.0.0.0/8", via("192.0.2.2")), true},
+		"reached by a peer":         {routeTo("10.0.0.0/8", via("198.51.100.2")), true},
+		"reached by a route":        {routeTo("10.0.0.0/8", via("203.0.113.9")), true},
+		"not reached":               {routeTo("10.0.0.0/8", via("10.9.9.9")), false},
+		"not reached by one of two": {routeTo("10.0.0.0/8", via("192.0.2.2", "10.9.9.9")), false},
+		"itself":                    {routeTo("10.0.0.0/8", via("192.0.2.1")), false},
+		"taken to be reached":       {routeTo("10.0.0.0/8", via("10.9.9.9"), func(r *Route) { r.OnLink = true }), true},
+		"link-local":                {routeTo("10.0.0.0/8", via("fe80::1")), true},
+		"link-local of IPv4":        {routeTo("10.0.0.0/8", via("169.254.0.1")), false},
 	} {
 		if got := tc.route.carriedBy(addrs, onLink); got != tc.want {
 			t.Errorf("%s: %v", name, got)
@@ -56,7 +54,7 @@ func TestRouteCarriedBy(t *testing.T) {
 
 // Routes that the addresses carry go along, and those that are reached by these; of routes
 // to one prefix the first stands alone, whatever it was on the host.
-func TestPodEntries(t *testing.T) {
+func TestEntriesAlong(t *testing.T) {
 	t.Parallel()
 	entry := func(text string, r Route) Entry {
 		return Entry{Table: TableRoute, Text: text, Route: r, Place: PlaceLast}
@@ -81,11 +79,50 @@ func TestPodEntries(t *testing.T) {
 		"other neighbors": {Request{Neighbors: []NeighborRequest{}}, []string{"link ", "late ", "second last"}},
 	} {
 		var got []string
-		for _, e := range podEntries(tc.request, host, addrs) {
+		a := Attachment{Request: tc.request, Addresses: addrs}
+		a.entriesAlong(host)
+		for _, e := range a.Entries {
 			got = append(got, e.Text+" "+string(e.Place))
 		}
 		if diff := cmp.Diff(tc.want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// A default route of the main table stays, and a source address that does not come along stays
+// without its route.
+func TestRouteAlong(t *testing.T) {
+	t.Parallel()
+	from := func(source string) func(*Route) {
+		return func(r *Route) {
+			r.Source = netip.MustParseAddr(source)
+			r.Unsourced = &Entry{Table: TableRoute, Text: "unsourced", Route: Route{Dst: r.Dst}}
+		}
+	}
+	in := func(table uint32) func(*Route) { return func(r *Route) { r.Table = table } }
+	for name, tc := range map[string]struct {
+		route      Route
+		want, left string
+	}{
+		"its own source":         {routeTo("10.0.0.0/8", from("192.0.2.1")), "whole", ""},
+		"source of another's":    {routeTo("10.0.0.0/8", from("192.0.2.2")), "unsourced", "route: unsourced goes along without its source 192.0.2.2, which is no address of the device's in the pod"},
+		"default of main":        {routeTo("0.0.0.0/0", in(254)), "", "route: whole stays on the host: routes with replaceDefault make a default route of the pod's"},
+		"default of another":     {routeTo("0.0.0.0/0", in(1001)), "whole", ""},
+		"no default route":       {routeTo("10.0.0.0/8", in(254)), "whole", ""},
+		"IPv6 without addresses": {routeTo("::/0", in(254)), "", ""},
+	} {
+		a := Attachment{Addresses: []Address{address("192.0.2.1/24")}}
+		a.entriesAlong([]Entry{{Table: TableRoute, Text: "whole", Route: tc.route}})
+		var got, left string
+		for _, e := range a.Entries {
+			got += e.Text
+		}
+		for _, d := range a.Left {
+			left += d.String()
+		}
+		if got != tc.want || left != tc.left {
+			t.Errorf("%s: %q goes along, told %q", name, got, left)
 		}
 	}
 }

@@ -132,8 +132,8 @@ type Tabler interface {
 	AddNeighbor(index int, n NeighborRequest) error
 	AddRule(r RuleRequest) error
 
-	// HasRule reports whether the namespace has that rule, for either family.
-	HasRule(r RuleRequest) (bool, error)
+	// Rules reads the namespace's policy rules, as entries of TableRule.
+	Rules() ([]Entry, error)
 
 	// DropRule removes that rule, for each family. Error: ErrNotFound if there is none.
 	DropRule(r RuleRequest) error

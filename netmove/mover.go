@@ -55,9 +55,8 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 			a.Guard = !taken
 			errs = append(errs, err)
 		}
-		errs = append(errs, a.checkRules(pod))
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, checkRules(pod, plan))...)
 }
 
 // Attach moves the devices of a prepared plan into the pod. Either all of them

@@ -45,7 +45,9 @@ func newAttachment(r Request, dev Device) (Attachment, error) {
 	if a.Addresses, err = podAddresses(r, dev.Snapshot, a.PodName); err != nil {
 		return a, fmt.Errorf("device %q: %w", dev.Name, err)
 	}
-	a.Entries = podEntries(r, dev.Entries, a.Addresses)
+	a.leaveRefused()
+	a.entriesAlong(dev.Entries)
+	a.rulesAlong(dev.Rules)
 	a.Before.Programs = detached(r, dev.Programs)
 	if err := a.checkSettings(dev.Facts); err != nil {
 		return a, eachPrefixed(fmt.Sprintf("device %q: ", dev.Name), err)
@@ -98,6 +100,18 @@ func podAddresses(r Request, dev Snapshot, podName string) ([]Address, error) {
 		addrs = append(addrs, a)
 	}
 	return addrs, errors.Join(errs...)
+}
+
+// leaveRefused tells of addresses that would go along, and do not since another node has them.
+func (a *Attachment) leaveRefused() {
+	if a.Request.Addresses != nil {
+		return
+	}
+	for _, addr := range a.Before.Addresses {
+		if addr.refused() {
+			a.leave("addresses", "%s stays on the host: another node has it (duplicate address detection)", addr.Local)
+		}
+	}
 }
 
 func (a *Attachment) checkMTU() error {

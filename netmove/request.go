@@ -36,8 +36,9 @@ type Request struct {
 	// addresses in the pod can carry; empty, not nil, means none.
 	Routes []RouteRequest `json:"routes,omitzero"`
 
-	// Rules are made in the pod's namespace, and are no device's.
-	Rules []RuleRequest `json:"rules,omitempty"`
+	// Rules are made in the pod's namespace, and are no device's. nil has the host's rules about
+	// the addresses in the pod made there as well; empty, not nil, means none.
+	Rules []RuleRequest `json:"rules,omitzero"`
 
 	// Neighbors replace the device's own in the pod. nil keeps the permanent ones;
 	// empty, not nil, means none.

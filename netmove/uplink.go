@@ -11,14 +11,16 @@ import (
 // Routing is what decides where the node's own traffic goes: its policy rules and its default
 // routes.
 type Routing struct {
-	Rules    []PolicyRule
+	Rules    []Entry // of TableRule
 	Defaults []DefaultRoute
 }
 
-// PolicyRule is a rule that has a table looked up (ip-rule(8)), with what it selects by.
+// PolicyRule is what a policy rule selects by, and where it leads (ip-rule(8)).
 type PolicyRule struct {
-	IPv6   bool         // for IPv6, or else for IPv4
-	Table  uint32       // FRA_TABLE
+	IPv6     bool   // for IPv6, or else for IPv4
+	Priority uint32 // FRA_PRIORITY
+	Table    uint32 // FRA_TABLE; 0: it has no table looked up
+
 	From   netip.Prefix // FRA_SRC; zero: any
 	To     netip.Prefix // FRA_DST; zero: any
 	Mark   uint32       // FRA_FWMARK
@@ -127,8 +129,8 @@ func (r Routing) Uplink() (best, worse []DefaultRoute) {
 func (r Routing) Tables(ipv6 bool) []uint32 {
 	list := []uint32{mainTable}
 	for _, rule := range r.Rules {
-		if rule.leads(ipv6) && !slices.Contains(list, rule.Table) {
-			list = append(list, rule.Table)
+		if table := rule.Rule.Table; rule.Rule.leads(ipv6) && !slices.Contains(list, table) {
+			list = append(list, table)
 		}
 	}
 	return list
@@ -145,8 +147,8 @@ func (d DefaultRoute) key() routeKey { return routeKey{d.To, d.From, d.TOS, d.Ta
 
 // counts reports whether the node's own unmarked traffic comes to the route.
 func (r Routing) counts(d DefaultRoute) bool {
-	leads := func(rule PolicyRule) bool {
-		return rule.Table == d.Table && rule.leads(d.To.Addr().Is6()) && rule.Suppress < d.To.Bits()
+	leads := func(e Entry) bool {
+		return e.Rule.Table == d.Table && e.Rule.leads(d.To.Addr().Is6()) && e.Rule.Suppress < d.To.Bits()
 	}
 	return d.Table == mainTable || slices.ContainsFunc(r.Rules, leads)
 }
@@ -158,7 +160,7 @@ func (r PolicyRule) leads(ipv6 bool) bool {
 	if ipv6 {
 		anywhere = netip.IPv6Unspecified()
 	}
-	if r.IPv6 != ipv6 {
+	if r.IPv6 != ipv6 || r.Table == 0 {
 		return false
 	}
 	fits := !r.Elsewhere && r.Mark&r.Mask == 0 &&

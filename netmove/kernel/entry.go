@@ -34,6 +34,7 @@ func tables() map[netmove.Table]table {
 		netmove.TableNexthop:  {(*Namespace).nexthops, (*Namespace).putNexthop, (*Namespace).dropNexthop},
 		netmove.TableRoute:    {(*Namespace).routes, (*Namespace).putRoute, (*Namespace).dropRoute},
 		netmove.TableNeighbor: {(*Namespace).neighbors, (*Namespace).putNeighbor, (*Namespace).dropNeighbor},
+		netmove.TableRule:     {nil, (*Namespace).putRule, (*Namespace).dropRule}, // no device's
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -77,12 +78,6 @@ func ruleMessage(family uint8, r netmove.RuleRequest) message {
 	msg.addNumber(unix.FRA_TABLE, r.Table)
 	msg.add(unix.FRA_PROTOCOL, []byte{unix.RTPROT_STATIC})
 	return msg
-}
-
-// HasRule reports whether the namespace has that rule.
-func (ns *Namespace) HasRule(r netmove.RuleRequest) (bool, error) {
-	found, err := ns.findRule(r)
-	return len(found) > 0, err
 }
 
 // DropRule removes that rule.
@@ -167,28 +162,81 @@ func (m *message) isRule(want message) bool {
 	})
 }
 
-// policyRules reads the rules of a family that have a table looked up.
-func (ns *Namespace) policyRules(family uint8) ([]netmove.PolicyRule, error) {
-	msgs, err := ns.ruleMessages(family)
-	var list []netmove.PolicyRule
-	for _, msg := range msgs {
-		if msg.fixed[ruleAction] == unix.FR_ACT_TO_TBL {
-			list = append(list, msg.policyRule())
+// Rules reads the namespace's policy rules.
+func (ns *Namespace) Rules() ([]netmove.Entry, error) {
+	var list []netmove.Entry
+	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+		msgs, err := ns.ruleMessages(family)
+		if err != nil {
+			return nil, err
+		}
+		for _, msg := range msgs {
+			list = append(list, ruleEntry(msg))
 		}
 	}
-	return list, err
+	return list, nil
+}
+
+// ruleEntry makes an entry of a rule that was read.
+func ruleEntry(msg message) netmove.Entry {
+	rule := msg.policyRule()
+	flags := nl.NativeEndian().Uint32(msg.fixed[ruleFlags:])
+	nl.NativeEndian().PutUint32(msg.fixed[ruleFlags:], flags&unix.FIB_RULE_INVERT) // the others report a state
+	msg.drop(unix.FRA_PAD)
+	return netmove.Entry{Table: netmove.TableRule, Text: ruleText(rule), Message: msg.bytes(), Rule: rule}
+}
+
+// ruleText is the rule in the words of ip-rule(8), as far as it tells rules apart.
+func ruleText(r netmove.PolicyRule) string {
+	var b strings.Builder
+	if r.Invert {
+		b.WriteString("not ")
+	}
+	if r.From.IsValid() {
+		fmt.Fprintf(&b, "from %s ", r.From)
+	}
+	if r.To.IsValid() {
+		fmt.Fprintf(&b, "to %s ", r.To)
+	}
+	if r.Mask != 0 {
+		fmt.Fprintf(&b, "fwmark %#x/%#x ", r.Mark, r.Mask)
+	}
+	if r.Table != 0 {
+		fmt.Fprintf(&b, "lookup %d ", r.Table)
+	}
+	fmt.Fprintf(&b, "priority %d", r.Priority)
+	return b.String()
+}
+
+// putRule makes a rule that was read elsewhere.
+func (ns *Namespace) putRule(_ int, e netmove.Entry) error {
+	return ns.request(unix.RTM_NEWRULE, unix.NLM_F_CREATE|unix.NLM_F_EXCL, e.Message)
+}
+
+// dropRule removes it. It looks first: the kernel would take a rule with more selectors for it
+// (rule_find of net/core/fib_rules.c).
+func (ns *Namespace) dropRule(_ int, raw []byte) error {
+	rules, err := ns.Rules()
+	if err != nil {
+		return err
+	}
+	if !slices.ContainsFunc(rules, func(e netmove.Entry) bool { return bytes.Equal(e.Message, raw) }) {
+		return unix.ENOENT
+	}
+	return ns.request(unix.RTM_DELRULE, 0, raw)
 }
 
 // policyRule takes a rule apart.
 func (m *message) policyRule() netmove.PolicyRule {
-	ipv6 := m.fixed[ruleFamily] == unix.AF_INET6
 	r := netmove.PolicyRule{
-		IPv6: ipv6, Table: uint32(m.fixed[ruleTable]), Suppress: -1,
+		IPv6: m.fixed[ruleFamily] == unix.AF_INET6, Suppress: -1,
 		Invert: nl.NativeEndian().Uint32(m.fixed[ruleFlags:])&unix.FIB_RULE_INVERT != 0,
 		Part:   m.fixed[ruleTOS] != 0,
 	}
 	for _, a := range m.attrs {
 		switch a.Attr.Type & nl.NLA_TYPE_MASK {
+		case unix.FRA_PRIORITY:
+			r.Priority = u32(a.Value)
 		case unix.FRA_TABLE:
 			r.Table = u32(a.Value)
 		case unix.FRA_SRC:
@@ -209,6 +257,9 @@ func (m *message) policyRule() netmove.PolicyRule {
 		case unix.FRA_UID_RANGE, unix.FRA_IP_PROTO, unix.FRA_SPORT_RANGE, unix.FRA_DPORT_RANGE, fraDSCP, fraFlowlabel:
 			r.Part = true
 		}
+	}
+	if m.fixed[ruleAction] != unix.FR_ACT_TO_TBL {
+		r.Table = 0
 	}
 	return r
 }

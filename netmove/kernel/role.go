@@ -17,12 +17,17 @@ func (ns *Namespace) readRole(l *link, dev netmove.Snapshot) error {
 		}
 		l.Role.PortOf = master.Name
 	}
-	routes, err := ns.uplinks()
+	routing, err := ns.Routing()
+	if err != nil {
+		return err
+	}
+	routes, err := ns.uplinks(routing)
 	if err != nil {
 		return err
 	}
 	addrs := append(addressesOf(dev, unix.AF_INET), addressesOf(dev, unix.AF_INET6)...)
 	routes.role(&l.Role, l.Identity.Index, addrs)
+	l.Rules = netmove.RulesAbout(routing.Rules, addrs)
 	return nil
 }
 

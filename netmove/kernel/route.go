@@ -70,7 +70,7 @@ func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmo
 	if rt.Family != family || madeByProgram(rt.Protocol) || rt.Flags&unix.RTM_F_CLONED != 0 {
 		return netmove.Entry{}, false, nil
 	}
-	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
+	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, Table: routeTable(msg), OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
 	rt.Flags &= settableHopFlags
 	left := timeLeft(msg.attribute(unix.RTA_CACHEINFO))
 	msg.drop(unix.RTA_CACHEINFO)
@@ -98,11 +98,34 @@ func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmo
 	}
 	copy(msg.fixed, rt.Serialize())
 	r.Dst = destination(rt, msg.attribute(unix.RTA_DST))
-	e := netmove.Entry{Table: netmove.TableRoute, Text: routeText(rt, r, msg), Message: msg.bytes(), Route: r}
+	e := netmove.Entry{Table: netmove.TableRoute}
 	if left > 0 {
 		e.Until = ns.kernel.Now() + netmove.BootOffset(left)
 	}
+	if r.Source.IsValid() {
+		r.Unsourced = new(netmove.Entry)
+		*r.Unsourced = unsourced(e, r, msg)
+	}
+	e.Text, e.Message, e.Route = routeText(r, msg), msg.bytes(), r
 	return e, true, err
+}
+
+// unsourced is the entry of the route without its source address.
+func unsourced(e netmove.Entry, r netmove.Route, msg message) netmove.Entry {
+	msg.attrs = slices.Clone(msg.attrs)
+	msg.drop(unix.RTA_PREFSRC)
+	r.Source = netip.Addr{}
+	e.Text, e.Message, e.Route = routeText(r, msg), msg.bytes(), r
+	return e
+}
+
+// routeTable is the table that a route is in.
+func routeTable(msg message) uint32 {
+	const table = 4 // offset in struct rtmsg
+	if t := msg.attribute(unix.RTA_TABLE); t != nil {
+		return u32(t)
+	}
+	return uint32(msg.fixed[table])
 }
 
 // timeLeft is how long a route is there still, 0 without a limit, by its struct
@@ -181,7 +204,7 @@ func (l leg) via() []netip.Addr {
 
 // routeText is the route as ip-route(8) has it, as far as it tells routes
 // apart.
-func routeText(rt *nl.RtMsg, r netmove.Route, msg message) string {
+func routeText(r netmove.Route, msg message) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s", r.Dst)
 	for _, via := range r.Via {
@@ -196,12 +219,8 @@ func routeText(rt *nl.RtMsg, r netmove.Route, msg message) string {
 	if metric := msg.attribute(unix.RTA_PRIORITY); metric != nil {
 		fmt.Fprintf(&b, " metric %d", u32(metric))
 	}
-	table := uint32(rt.Table)
-	if t := msg.attribute(unix.RTA_TABLE); t != nil {
-		table = u32(t)
-	}
-	if table != unix.RT_TABLE_MAIN {
-		fmt.Fprintf(&b, " table %d", table)
+	if r.Table != unix.RT_TABLE_MAIN {
+		fmt.Fprintf(&b, " table %d", r.Table)
 	}
 	return b.String()
 }

@@ -20,11 +20,7 @@ type uplinks struct {
 }
 
 // uplinks reads them.
-func (ns *Namespace) uplinks() (u uplinks, err error) {
-	routing, err := ns.Routing()
-	if err != nil {
-		return u, err
-	}
+func (ns *Namespace) uplinks(routing netmove.Routing) (u uplinks, err error) {
 	best, worse := routing.Uplink()
 	u = uplinks{best: best, used: map[int]netmove.Uplink{}, backup: map[int]netmove.Uplink{}}
 	for _, of := range []struct {
@@ -117,12 +113,10 @@ func renamed(err error) error {
 
 // Routing reads what decides where the node's own traffic goes.
 func (ns *Namespace) Routing() (r netmove.Routing, err error) {
+	if r.Rules, err = ns.Rules(); err != nil {
+		return r, err
+	}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		rules, err := ns.policyRules(family)
-		if err != nil {
-			return r, err
-		}
-		r.Rules = append(r.Rules, rules...)
 		for _, table := range r.Tables(family == unix.AF_INET6) {
 			msgs, err := ns.routesOf(family, table)
 			if err != nil {
@@ -161,14 +155,11 @@ func (ns *Namespace) defaultRoute(dumped []byte) (d netmove.DefaultRoute, err er
 	}
 	rt := nl.DeserializeRtMsg(s.fixed)
 	d = netmove.DefaultRoute{
-		To: destination(rt, s.attribute(unix.RTA_DST)), TOS: rt.Tos, Table: uint32(rt.Table),
+		To: destination(rt, s.attribute(unix.RTA_DST)), TOS: rt.Tos, Table: routeTable(s.message),
 		Metric: u32(s.attribute(unix.RTA_PRIORITY)), Source: s.source, Through: s.through, Via: s.via,
 	}
 	if from, ok := netip.AddrFromSlice(s.attribute(unix.RTA_SRC)); ok {
 		d.From = netip.PrefixFrom(from, int(rt.Src_len))
-	}
-	if table := s.attribute(unix.RTA_TABLE); table != nil {
-		d.Table = u32(table)
 	}
 	if id := s.attribute(rtaNHID); id != nil && len(d.Through) == 0 {
 		d.Through, err = ns.nexthopDevices(u32(id))

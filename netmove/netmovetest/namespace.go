@@ -17,7 +17,7 @@ type Namespace struct {
 	nested   []*Namespace // those that it knows, by nsid
 	cookie   uint64
 	devices  map[int]*netmove.Snapshot
-	rules    []netmove.RuleRequest
+	rules    []netmove.Entry
 	handles  int  // open ones
 	occupied bool // by processes
 	held     bool // by a descriptor of somebody's

@@ -45,6 +45,9 @@ func (ns *Namespace) DropAddress(index int, a netmove.Address) error {
 
 // PutEntry makes an entry.
 func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
+	if e.Table == netmove.TableRule {
+		return ns.putRule(e)
+	}
 	return ns.setting(index, func(d *netmove.Snapshot) error {
 		if slices.ContainsFunc(d.Entries, e.Same) {
 			return netmove.ErrExists
@@ -56,6 +59,9 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 
 // DropEntry removes an entry.
 func (ns *Namespace) DropEntry(index int, e netmove.Entry) error {
+	if e.Table == netmove.TableRule {
+		return ns.dropRule(e)
+	}
 	return ns.set(index, func(d *netmove.Snapshot) { d.Entries = slices.DeleteFunc(slices.Clone(d.Entries), e.Same) })
 }
 
@@ -97,31 +103,48 @@ func entry(table netmove.Table, what fmt.Stringer) netmove.Entry {
 
 // AddRule makes a rule of the namespace's.
 func (ns *Namespace) AddRule(r netmove.RuleRequest) error {
+	return ns.putRule(ruleEntry(r))
+}
+
+func ruleEntry(r netmove.RuleRequest) netmove.Entry {
+	e := entry(netmove.TableRule, r)
+	e.Rule = netmove.PolicyRule{Priority: r.Priority, Table: r.Table, From: r.From, To: r.To, Mark: r.FwMark, Suppress: -1}
+	if e.Rule.Mark != 0 {
+		e.Rule.Mask = ^uint32(0)
+	}
+	return e
+}
+
+func (ns *Namespace) putRule(e netmove.Entry) error {
 	return ns.world.do(func() error {
-		if slices.Contains(ns.rules, r) {
+		if slices.ContainsFunc(ns.rules, e.Same) {
 			return netmove.ErrExists
 		}
-		ns.rules = append(ns.rules, r)
+		ns.rules = append(ns.rules, e)
 		return nil
 	})
 }
 
-// HasRule looks for a rule.
-func (ns *Namespace) HasRule(r netmove.RuleRequest) (has bool, err error) {
+// Rules reads the namespace's rules.
+func (ns *Namespace) Rules() (list []netmove.Entry, err error) {
 	err = ns.world.do(func() error {
-		has = slices.Contains(ns.rules, r)
+		list = slices.Clone(ns.rules)
 		return nil
 	})
-	return has, err
+	return list, err
 }
 
 // DropRule removes a rule.
 func (ns *Namespace) DropRule(r netmove.RuleRequest) error {
+	return ns.dropRule(ruleEntry(r))
+}
+
+func (ns *Namespace) dropRule(e netmove.Entry) error {
 	return ns.world.do(func() error {
-		if !slices.Contains(ns.rules, r) {
+		if !slices.ContainsFunc(ns.rules, e.Same) {
 			return netmove.ErrNotFound
 		}
-		ns.rules = slices.DeleteFunc(slices.Clone(ns.rules), func(s netmove.RuleRequest) bool { return r == s })
+		ns.rules = slices.DeleteFunc(slices.Clone(ns.rules), e.Same)
 		return nil
 	})
 }

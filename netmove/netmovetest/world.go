@@ -370,7 +370,7 @@ func (w *World) String() string {
 		fmt.Fprintf(&b, "%s\n", path)
 		ns := w.namespaces[path]
 		for _, r := range ns.rules {
-			fmt.Fprintf(&b, "  rule %s\n", r)
+			fmt.Fprintf(&b, "  rule %s\n", r.Text)
 		}
 		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
 			b.WriteString(w.burden(ns.devices[index]))
