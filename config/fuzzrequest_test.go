@@ -117,7 +117,7 @@ func list(r *rand.Rand, item func(r *rand.Rand, n int) map[string]any) []any {
 func randomRoute(r *rand.Rand, n int) map[string]any {
 	route := map[string]any{"to": one(r, "10.0.0.0/8", "0.0.0.0/0", "198.51.100.7"), "metric": n}
 	if r.IntN(2) == 0 {
-		route["via"], route["src"], route["onLink"] = "192.0.2.1", "192.0.2.5", one(r, true, false)
+		route["via"], route["src"], route["onLink"] = one(r, "192.0.2.1", "fe80::1"), "192.0.2.5", one(r, true, false)
 	} else {
 		route["scope"] = one[any](r, "global", "link", "host", 100)
 	}
@@ -151,7 +151,7 @@ func spoil(r *rand.Rand, device map[string]any) string {
 		"mac":                     {"mac", junk},
 		"newName":                 {"newName", junk},
 		"routes[0].to":            {"routes", []any{map[string]any{"to": junk}}},
-		"routes[0].via":           {"routes", []any{map[string]any{"to": "10.0.0.0/8", "via": one[any](r, junk, "fe80::1", "0.0.0.0")}}},
+		"routes[0].via":           {"routes", []any{map[string]any{"to": "10.0.0.0/8", "via": one[any](r, junk, "::", "0.0.0.0")}}},
 		"routes[0].src":           {"routes", []any{map[string]any{"to": "10.0.0.0/8", "src": one[any](r, junk, "2001:db8::1")}}},
 		"routes[0].table":         {"routes", []any{map[string]any{"to": "10.0.0.0/8", "table": one[any](r, nil, 0, -1, "main", 1<<32)}}},
 		"rules[0].from":           {"rules", []any{map[string]any{"from": junk, "table": 1}}},

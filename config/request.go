@@ -124,7 +124,7 @@ func checkIPv6(given map[string]value, r netmove.Request) {
 	switch {
 	case hasIPv6(r.Addresses, netip.Prefix.Addr):
 		field = "addresses"
-	case hasIPv6(r.Routes, func(r netmove.RouteRequest) netip.Addr { return r.To.Addr() }):
+	case hasIPv6(r.Routes, farEnd):
 		field = "routes"
 	case hasIPv6(r.Neighbors, func(n netmove.NeighborRequest) netip.Addr { return n.IP }):
 		field = "neighbors"
@@ -137,6 +137,14 @@ func checkIPv6(given map[string]value, r netmove.Request) {
 	if r.Sysctls[netmove.DisableIPv6] == "1" {
 		given["sysctls"].field(netmove.DisableIPv6, nil).refuse("1 takes away the IPv6 %s", field)
 	}
+}
+
+// farEnd is the next hop of a route, or its destination.
+func farEnd(r netmove.RouteRequest) netip.Addr {
+	if r.Via.IsValid() {
+		return r.Via
+	}
+	return r.To.Addr()
 }
 
 func hasIPv6[T any](list []T, addr func(T) netip.Addr) bool {

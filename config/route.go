@@ -9,7 +9,7 @@ import (
 
 // parseRoute reads one route of a device.
 func parseRoute(v value) (r netmove.RouteRequest, ok bool) {
-	given, ok := v.fields(schema{known: []string{"to", "via", "src", "metric", "table", "scope", "onLink"}})
+	given, ok := v.fields(schema{known: []string{"to", "via", "src", "metric", "table", "scope", "onLink", replaceDefault}})
 	if !ok {
 		return r, false
 	}
@@ -21,6 +21,7 @@ func parseRoute(v value) (r netmove.RouteRequest, ok bool) {
 	r.Metric = parseUint32(given["metric"], 0)
 	r.Table = parseUint32(given["table"], 1)
 	r.OnLink = given["onLink"].boolean(false)
+	r.ReplaceDefault = given[replaceDefault].boolean(false)
 	r.Scope = parseScope(given["scope"], r)
 	if v.problems.count() > before || !r.To.IsValid() {
 		return r, false // the fields cannot be compared
@@ -31,22 +32,28 @@ func parseRoute(v value) (r netmove.RouteRequest, ok bool) {
 
 // checkRoute refuses fields that contradict one another.
 func checkRoute(given map[string]value, r netmove.RouteRequest) {
-	for _, name := range []string{"via", "src"} {
-		addr := r.Via
-		if name == "src" {
-			addr = r.Src
-		}
-		if addr.IsValid() && addr.Is6() != r.To.Addr().Is6() {
-			given[name].refuse("%s and the destination %s are of different families", addr, r.To)
-		}
+	if r.Via.IsValid() && r.Via.Is4() && r.To.Addr().Is6() {
+		given["via"].refuse("%s and the destination %s are of different families", r.Via, r.To)
+	}
+	if r.Src.IsValid() && r.Src.Is6() != r.To.Addr().Is6() {
+		given["src"].refuse("%s and the destination %s are of different families", r.Src, r.To)
 	}
 	switch {
+	case r.ReplaceDefault && r.To.Bits() > 0:
+		given[replaceDefault].refuse("is for a route to \"default\", not to %s", r.To)
+	case r.ReplaceDefault && r.Table != 0 && r.Table != mainTable:
+		given[replaceDefault].refuse("is for the table main, not for %d", r.Table)
+	case r.ReplaceDefault && r.Metric > maxReplacing:
+		given["metric"].refuse("is at most %d with replaceDefault: the pod's own default route gets a worse one", maxReplacing)
 	case r.OnLink && !r.Via.IsValid():
 		given["onLink"].refuse("is of no use without via")
 	case r.Via.IsValid() && r.Scope >= netmove.ScopeLink:
 		given["scope"].refuse("a route with via reaches further than the link")
 	}
 }
+
+// maxReplacing is the worst metric of a default route that others are to be worse than.
+const maxReplacing = math.MaxInt32
 
 // parseTo reads a destination: a network, an address, or "default" with the family
 // of the next hop.

@@ -12,12 +12,15 @@ func defaultSettings() []string {
 	return []string{"addresses", "address", "routes", "neighbors", "mtu"}
 }
 
+// replaceDefault is the setting that a route with that field needs besides "routes".
+const replaceDefault = "replaceDefault"
+
 // knownSettings returns the fields of the annotation that an allow rule can allow. The
 // fields that select a device and name it in the pod need no permission.
 func knownSettings() []string {
 	own := []string{"name", "match", "pool", "newName", "new_name", "prefix"}
 	settings := slices.DeleteFunc(RequestFields(), func(f string) bool { return slices.Contains(own, f) })
-	return append([]string{"*"}, settings...)
+	return append([]string{"*", replaceDefault}, settings...)
 }
 
 func parseSetting(item value) (string, bool) {
@@ -41,6 +44,7 @@ func settings(req netmove.Request) []string {
 		{"mtu", req.MTU != 0},
 		{"mac", req.MAC != nil},
 		{"routes", req.Routes != nil},
+		{replaceDefault, slices.ContainsFunc(req.Routes, func(r netmove.RouteRequest) bool { return r.ReplaceDefault })},
 		{"rules", len(req.Rules) > 0},
 		{"neighbors", req.Neighbors != nil},
 		{"sysctls", req.Sysctls != nil},

@@ -83,6 +83,13 @@ func TestParseSettings(t *testing.T) {
 			},
 		},
 		{"what asks for nothing", "- {name: eth1, sysctls: {}, ethtool: {features: {}}, detachBPF: false}", netmove.Request{Device: "eth1"}},
+		{"default routes", "- {name: eth1, routes: [{to: default, via: 192.0.2.1, replaceDefault: true}, {to: default, via: 'fe80::1', table: 254, replaceDefault: true}, {to: 10.0.0.0/8, via: 'fe80::1'}]}", netmove.Request{
+			Device: "eth1", Routes: []netmove.RouteRequest{
+				{To: prefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.0.2.1"), ReplaceDefault: true},
+				{To: prefix("::/0"), Via: netip.MustParseAddr("fe80::1"), Table: 254, ReplaceDefault: true},
+				{To: prefix("10.0.0.0/8"), Via: netip.MustParseAddr("fe80::1")},
+			},
+		}},
 		{"no rules", "- {name: eth1, rules: []}", netmove.Request{Device: "eth1", Rules: []netmove.RuleRequest{}}},
 		{"the same route of two tables, metrics, families", "- name: eth1\n  routes: [{to: 10.0.0.0/8}, {to: 10.0.0.0/8, table: 5}, {to: 10.0.0.0/8, metric: 5}]", netmove.Request{
 			Device: "eth1", Routes: []netmove.RouteRequest{
@@ -122,7 +129,12 @@ func TestSettingsProblems(t *testing.T) {
 		{"route to a zone", "name: a, routes: [{to: 'fe80::1%eth0'}]", `[0].routes[0].to: "fe80::1%eth0" is not a network such as "198.51.100.0/24"`},
 		{"route to IPv4 as IPv6", "name: a, routes: [{to: '::ffff:10.0.0.0/104'}]", `[0].routes[0].to: "::ffff:10.0.0.0/104" is IPv4 written as IPv6: write it as IPv4`},
 		{"default without a family", "name: a, routes: [{to: default}]", `[0].routes[0].to: "default" without via can be IPv4 or IPv6: write "0.0.0.0/0" or "::/0"`},
-		{"next hop of another family", "name: a, routes: [{to: 10.0.0.0/8, via: 'fe80::1'}]", "[0].routes[0].via: fe80::1 and the destination 10.0.0.0/8 are of different families"},
+		{"next hop of another family", "name: a, routes: [{to: '2001:db8::/32', via: 192.0.2.1}]", "[0].routes[0].via: 192.0.2.1 and the destination 2001:db8::/32 are of different families"},
+		{"default of a part", "name: a, routes: [{to: 10.0.0.0/8, replaceDefault: true}]", `[0].routes[0].replaceDefault: is for a route to "default", not to 10.0.0.0/8`},
+		{"default of another table", "name: a, routes: [{to: default, via: 192.0.2.1, table: 100, replaceDefault: true}]", "[0].routes[0].replaceDefault: is for the table main, not for 100"},
+		{"default of the worst metric", "name: a, routes: [{to: default, via: 192.0.2.1, metric: 2147483648, replaceDefault: true}]", "[0].routes[0].metric: is at most 2147483647 with replaceDefault: the pod's own default route gets a worse one"},
+		{"default twice", "name: a, routes: [{to: default, via: 192.0.2.1, replaceDefault: true}, {to: default, via: 192.0.2.1, metric: 5, replaceDefault: true}]", "[0].routes: replaceDefault for 0.0.0.0/0 is given twice"},
+		{"default of two devices", "name: a, routes: [{to: default, via: 'fe80::1', replaceDefault: true}]}\n- {name: b, routes: [{to: default, via: 'fe80::1', metric: 5, replaceDefault: true}]", "[1].routes: [0] has replaceDefault for ::/0 already"},
 		{"source of another family", "name: a, routes: [{to: '::/0', via: 'fe80::1', src: 192.0.2.1}]", "[0].routes[0].src: 192.0.2.1 and the destination ::/0 are of different families"},
 		{"next hop, multicast", "name: a, routes: [{to: 10.0.0.0/8, via: 224.0.0.1}]", `[0].routes[0].via: "224.0.0.1" is not an address a device can have`},
 		{"next hop with a length", "name: a, routes: [{to: 10.0.0.0/8, via: 192.0.2.1/24}]", `[0].routes[0].via: "192.0.2.1/24" is not an address such as "192.0.2.1"`},

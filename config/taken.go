@@ -16,6 +16,7 @@ type taken struct {
 	podNames  map[string]int
 	addresses map[netip.Addr]int
 	routes    map[routeKey]int
+	defaults  map[netip.Prefix]int // that replace the pod's own
 	rules     map[netmove.RuleRequest]int
 }
 
@@ -32,6 +33,7 @@ func newTaken() *taken {
 		podNames:  map[string]int{},
 		addresses: map[netip.Addr]int{},
 		routes:    map[routeKey]int{},
+		defaults:  map[netip.Prefix]int{},
 		rules:     map[netmove.RuleRequest]int{},
 	}
 }
@@ -88,6 +90,15 @@ func (c *taken) addRoute(at value, r netmove.RouteRequest) {
 		at.refuse("two routes to %s with the same metric and table", r.To)
 	case taken:
 		at.refuse("[%d] has a route to %s with the same metric and table already", owner, r.To)
+	}
+	if !r.ReplaceDefault {
+		return
+	}
+	switch owner, taken := take(c.defaults, r.To, c.device); {
+	case taken && owner == c.device:
+		at.refuse("replaceDefault for %s is given twice", r.To)
+	case taken:
+		at.refuse("[%d] has replaceDefault for %s already", owner, r.To)
 	}
 }
 

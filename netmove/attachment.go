@@ -16,6 +16,9 @@ type Attachment struct {
 	// Differences are what in the pod is not as meant.
 	Differences []Difference `json:"differences,omitempty"`
 
+	// Replaced are default routes of the pod's that stand back meanwhile.
+	Replaced []Replacement `json:"replaced,omitempty"`
+
 	// Left is what could go along, and stays on the host.
 	Left []Difference `json:"-"`
 

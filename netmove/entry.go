@@ -63,6 +63,8 @@ type Entry struct {
 
 	Route Route      `json:"-"` // for the decision whether it goes along
 	Rule  PolicyRule `json:"-"` // the same
+
+	Neighbor netip.Addr `json:"-"` // whose address it is
 }
 
 // Place is where a route stands among those that are there when it is put back, and have

@@ -58,6 +58,20 @@ type Reader interface {
 	// of TableFDB.
 	Groups(index int) ([]Entry, error)
 
+	// Rules reads the namespace's policy rules, as entries of TableRule.
+	Rules() ([]Entry, error)
+
+	// HasRoute reports whether the namespace has a route with the destination, the metric
+	// and the table of that one.
+	HasRoute(r RouteRequest) (bool, error)
+
+	// Demotions tells which default routes of the main table, of a family, have to stand
+	// back if one of that metric is to count.
+	Demotions(ipv6 bool, metric uint32) ([]Replacement, error)
+
+	// HasIPv6 reports whether a device that arrives can have IPv6 addresses.
+	HasIPv6() (bool, error)
+
 	// NameTaken reports whether a device has name as its name or altname.
 	NameTaken(name string) (bool, error)
 }
@@ -121,7 +135,7 @@ type Tabler interface {
 	// promote_secondaries is set). Error: ErrNotFound.
 	DropAddress(index int, a Address) error
 
-	// PutEntry makes an entry. Error: ErrExists.
+	// PutEntry makes an entry; of TableRule, whatever the index. Error: ErrExists.
 	PutEntry(index int, e Entry) error
 
 	// DropEntry removes an entry. Error: ErrNotFound.
@@ -131,9 +145,6 @@ type Tabler interface {
 	AddRoute(index int, r RouteRequest) error
 	AddNeighbor(index int, n NeighborRequest) error
 	AddRule(r RuleRequest) error
-
-	// Rules reads the namespace's policy rules, as entries of TableRule.
-	Rules() ([]Entry, error)
 
 	// DropRule removes that rule, for each family. Error: ErrNotFound if there is none.
 	DropRule(r RuleRequest) error

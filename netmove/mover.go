@@ -55,8 +55,9 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 			a.Guard = !taken
 			errs = append(errs, err)
 		}
+		errs = append(errs, a.checkPodRoutes(pod), a.findReplaced(pod))
 	}
-	return errors.Join(append(errs, checkRules(pod, plan))...)
+	return errors.Join(append(errs, fitIPv6(pod, plan), checkRules(pod, plan))...)
 }
 
 // Attach moves the devices of a prepared plan into the pod. Either all of them

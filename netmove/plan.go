@@ -132,7 +132,7 @@ func (a *Attachment) checkMTU() error {
 		}
 	}
 	for _, r := range a.Request.Routes {
-		if r.To.Addr().Is6() {
+		if r.isIPv6() {
 			return fmt.Errorf("mtu %d is too small for the route %s: IPv6 needs %d bytes", mtu, r, minIPv6MTU)
 		}
 	}

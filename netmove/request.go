@@ -116,6 +116,19 @@ type RouteRequest struct {
 	Table  uint32       `json:"table,omitzero"`  // RTA_TABLE; 0: main
 	Scope  Scope        `json:"scope,omitzero"`  // rtm_scope, of no meaning for IPv6
 	OnLink bool         `json:"onLink,omitzero"` // RTNH_F_ONLINK: Via counts as reachable
+
+	// ReplaceDefault makes a default route of main the pod's: those of the pod that do not
+	// have a worse metric get one meanwhile.
+	ReplaceDefault bool `json:"replaceDefault,omitzero"`
+}
+
+// EffectiveMetric is the one that the kernel gives the route (IP6_RT_PRIO_USER).
+func (r RouteRequest) EffectiveMetric() uint32 {
+	const ipv6 = 1024
+	if r.Metric == 0 && r.To.Addr().Is6() {
+		return ipv6
+	}
+	return r.Metric
 }
 
 // String is the route in the words of ip-route(8).

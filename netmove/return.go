@@ -31,7 +31,21 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 		return m.bringHome(pod, a)
 	}
 	err := errors.Join(dropGuard(pod, a), dropRules(pod, a)) // these keep no device from its way
-	return errors.Join(m.bringHome(pod, a), err)
+	home := m.bringHome(pod, a)
+	if leftPod(home) {
+		m.putBackReplaced(pod, a)
+	}
+	return errors.Join(home, err)
+}
+
+// leftPod reports whether the device is not in the pod any more, by what Return would say.
+func leftPod(err error) bool {
+	for _, known := range []error{nil, ErrLost, ErrDiffers, ErrMisnamed} {
+		if errors.Is(err, known) {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Mover) bringHome(pod Namespace, a *Attachment) error {

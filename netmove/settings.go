@@ -174,6 +174,7 @@ func (a *Attachment) tableSteps(pod Namespace) []step {
 	for _, n := range a.Request.Neighbors {
 		t.add(true, "neighbors", func() error { return taken(pod.AddNeighbor(index, n)) }, "add neighbor %s", n)
 	}
+	t = append(t, a.replaceSteps(pod)...)
 	for _, r := range orderedRoutes(a.Request.Routes) {
 		t.add(true, "routes", func() error { return taken(pod.AddRoute(index, r)) }, "add route %s", r)
 	}

@@ -173,7 +173,8 @@ func neighborEntry(table netmove.Table, msg message) netmove.Entry {
 		msg.drop(unix.NDA_LLADDR)
 	}
 	var b strings.Builder
-	if dst, ok := netip.AddrFromSlice(msg.attribute(unix.NDA_DST)); ok {
+	dst, ok := netip.AddrFromSlice(msg.attribute(unix.NDA_DST))
+	if ok {
 		fmt.Fprintf(&b, "%s ", dst)
 	}
 	if mac := msg.attribute(unix.NDA_LLADDR); mac != nil {
@@ -186,7 +187,7 @@ func neighborEntry(table netmove.Table, msg message) netmove.Entry {
 	if proxy {
 		b.WriteString("proxy ")
 	}
-	return netmove.Entry{Table: table, Text: strings.TrimSpace(b.String()), Message: msg.bytes(), Proxy: proxy}
+	return netmove.Entry{Table: table, Text: strings.TrimSpace(b.String()), Message: msg.bytes(), Proxy: proxy, Neighbor: dst}
 }
 
 func (ns *Namespace) putNeighbor(index int, e netmove.Entry) error {

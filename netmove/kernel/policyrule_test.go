@@ -32,7 +32,9 @@ func TestRulesAlong(t *testing.T) {
 		ip -6 rule add from 2001:db8:20::193 lookup 1000 priority 500
 		ip rule add from 172.16.21.193 lookup 1001 priority 500
 		ip rule add from 172.16.22.193 lookup 1002 priority 500`)
-	rules := func(ns interface{ IP(testing.TB, ...string) string }) string {
+	rules := func(ns interface {
+		IP(testing.TB, ...string) string
+	}) string {
 		return ns.IP(t, "-4 rule") + ns.IP(t, "-6 rule")
 	}
 	onHost, inPod := rules(n.host), rules(n.pod)

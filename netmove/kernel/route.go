@@ -60,16 +60,26 @@ func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 	return list, ns.place(list, dev.Identity.Index)
 }
 
-// routeEntry makes an entry of a dumped route.
+// routeEntry makes an entry of a dumped route that is static.
 func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static bool, err error) {
-	msg, err := parseMessage(dumped, unix.SizeofRtMsg)
-	if err != nil {
-		return netmove.Entry{}, false, err
+	if len(dumped) < unix.SizeofRtMsg {
+		return netmove.Entry{}, false, errors.New("short RTM_NEWROUTE")
 	}
-	rt := nl.DeserializeRtMsg(msg.fixed)
+	rt := nl.DeserializeRtMsg(dumped)
 	if rt.Family != family || madeByProgram(rt.Protocol) || rt.Flags&unix.RTM_F_CLONED != 0 {
 		return netmove.Entry{}, false, nil
 	}
+	e, err := ns.entryOfRoute(dumped, index)
+	return e, true, err
+}
+
+// entryOfRoute makes an entry of a dumped route, whoever made that.
+func (ns *Namespace) entryOfRoute(dumped []byte, index int) (netmove.Entry, error) {
+	msg, err := parseMessage(dumped, unix.SizeofRtMsg)
+	if err != nil {
+		return netmove.Entry{}, err
+	}
+	rt := nl.DeserializeRtMsg(msg.fixed)
 	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, Table: routeTable(msg), OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
 	rt.Flags &= settableHopFlags
 	left := timeLeft(msg.attribute(unix.RTA_CACHEINFO))
@@ -107,7 +117,7 @@ func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmo
 		*r.Unsourced = unsourced(e, r, msg)
 	}
 	e.Text, e.Message, e.Route = routeText(r, msg), msg.bytes(), r
-	return e, true, err
+	return e, err
 }
 
 // unsourced is the entry of the route without its source address.

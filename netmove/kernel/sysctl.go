@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"path"
@@ -191,4 +192,18 @@ func (ns *Namespace) SetSysctl(index int, name, value string) error {
 	return ns.do(func() error {
 		return os.WriteFile(path.Join(sysctlRoot, folder, l.Name, file), []byte(value), 0)
 	})
+}
+
+// HasIPv6 reports whether a device that arrives can have IPv6 addresses: it begins with the
+// settings of "default" (ipv6_add_dev), which a kernel without IPv6 has not.
+func (ns *Namespace) HasIPv6() (has bool, err error) {
+	err = ns.do(func() error {
+		text, err := os.ReadFile(path.Join(sysctlRoot, "ipv6/conf/default/disable_ipv6"))
+		has = string(bytes.TrimSpace(text)) == "0"
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	})
+	return has, err
 }

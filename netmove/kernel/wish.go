@@ -27,7 +27,7 @@ func (ns *Namespace) AddRoute(index int, r netmove.RouteRequest) error {
 		msg.add(unix.RTA_DST, r.To.Addr().AsSlice())
 	}
 	if r.Via.IsValid() {
-		msg.add(unix.RTA_GATEWAY, r.Via.AsSlice())
+		msg.add(gateway(r))
 	}
 	if r.Src.IsValid() {
 		msg.add(unix.RTA_PREFSRC, r.Src.AsSlice())
@@ -36,6 +36,16 @@ func (ns *Namespace) AddRoute(index int, r netmove.RouteRequest) error {
 	msg.addNumber(unix.RTA_TABLE, r.Table)
 	msg.addNumber(unix.RTA_OIF, uint32(index))
 	return ns.create(unix.RTM_NEWROUTE, msg)
+}
+
+// gateway is the attribute for the route's next hop: one of another family is told with that
+// (struct rtvia).
+func gateway(r netmove.RouteRequest) (typ uint16, value []byte) {
+	if r.Via.Is6() == r.To.Addr().Is6() {
+		return unix.RTA_GATEWAY, r.Via.AsSlice()
+	}
+	via := binary.NativeEndian.AppendUint16(nil, uint16(family(r.Via.Is6())))
+	return unix.RTA_VIA, append(via, r.Via.AsSlice()...)
 }
 
 // AddNeighbor makes a permanent neighbor on the device.

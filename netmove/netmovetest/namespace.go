@@ -23,6 +23,8 @@ type Namespace struct {
 	held     bool // by a descriptor of somebody's
 	shared   bool // the host knows it
 	dead     bool
+
+	withoutIPv6 bool
 }
 
 var _ netmove.Namespace = (*Namespace)(nil)

@@ -110,3 +110,47 @@ func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	})
 	return taken, err
 }
+
+// HasIPv6 reports whether WithoutIPv6 was not called.
+func (ns *Namespace) HasIPv6() (has bool, err error) {
+	err = ns.world.do(func() error {
+		has = !ns.withoutIPv6
+		return nil
+	})
+	return has, err
+}
+
+// WithoutIPv6 has the namespace give no device IPv6.
+func (ns *Namespace) WithoutIPv6() {
+	ns.locked(func() { ns.withoutIPv6 = true })
+}
+
+// Demotions tells of every default route of the family that a device has.
+func (ns *Namespace) Demotions(ipv6 bool, metric uint32) (list []netmove.Replacement, err error) {
+	err = ns.world.do(func() error {
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			for _, e := range ns.devices[index].Entries {
+				if to := e.Route.Dst; e.Table != netmove.TableRoute || !to.IsValid() || to.Bits() != 0 || to.Addr().Is6() != ipv6 {
+					continue
+				}
+				now := e
+				now.Text += fmt.Sprintf(" metric %d", metric+1)
+				now.Message = []byte(now.Text)
+				list = append(list, netmove.Replacement{Index: index, Was: e, Now: now})
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// HasRoute looks for the route on any device.
+func (ns *Namespace) HasRoute(r netmove.RouteRequest) (has bool, err error) {
+	err = ns.world.do(func() error {
+		for _, d := range ns.devices {
+			has = has || slices.ContainsFunc(d.Entries, entry(netmove.TableRoute, r).Same)
+		}
+		return nil
+	})
+	return has, err
+}
