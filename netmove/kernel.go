@@ -135,7 +135,8 @@ type Tabler interface {
 	// promote_secondaries is set). Error: ErrNotFound.
 	DropAddress(index int, a Address) error
 
-	// PutEntry makes an entry; of TableRule, whatever the index. Error: ErrExists.
+	// PutEntry makes an entry; of TableRule, whatever the index. Errors: ErrExists,
+	// ErrUnreachable.
 	PutEntry(index int, e Entry) error
 
 	// DropEntry removes an entry. Error: ErrNotFound.

@@ -28,7 +28,10 @@ func newFixture() *fixture {
 	w := netmovetest.New()
 	f := &fixture{World: w, host: w.AddNamespace("host"), pod: w.AddNamespace("pod")}
 	f.mover = &netmove.Mover{Now: w.Now, Host: f.host, Log: slog.New(slog.DiscardHandler)}
-	eth1 := f.host.Add(netmove.Snapshot{
+	rule := netmove.PolicyRule{From: netip.MustParsePrefix("192.0.2.1/32"), Table: 1001, Priority: 7, Suppress: -1}
+	eth1 := f.host.AddDevice(netmove.Device{Facts: netmove.Facts{Rules: []netmove.Entry{
+		{Table: netmove.TableRule, Text: "from 192.0.2.1/32 lookup 1001 priority 7", Message: []byte("rule"), Rule: rule},
+	}}, Snapshot: netmove.Snapshot{
 		Name: "eth1", Altnames: []string{"enp2s0"}, Alias: "rack 3", MAC: netmove.MAC{2, 0, 0, 0, 0, 1},
 		MTU: 1500, MinMTU: 68, MaxMTU: 9600, TxQueueLen: 1000, Flags: netmove.LinkFlags{Up: true, Multicast: true},
 		Addresses: []netmove.Address{
@@ -47,7 +50,7 @@ func newFixture() *fixture {
 			{Table: netmove.TableNeighbor, Text: "192.0.2.9", Message: []byte("neighbor")},
 			{Table: netmove.TableNeighbor, Text: "192.0.2.10 proxy", Message: []byte("proxy"), Proxy: true},
 		},
-	})
+	}})
 	f.host.Add(netmove.Snapshot{
 		Name: "eth2", MAC: netmove.MAC{2, 0, 0, 0, 0, 2}, MTU: 9000, MinMTU: 68, MaxMTU: 9600,
 		Addresses: []netmove.Address{permanent("203.0.113.1/24", func(a *netmove.Address) { a.Label = "eth2" })},
@@ -65,7 +68,9 @@ func newFixture() *fixture {
 			TSOMaxSize: 524280, Features: map[string]netmove.Feature{"rx-gro": {On: true}, "rx-lro": {Fixed: true}},
 		},
 	})
-	f.pod.Add(netmove.Snapshot{Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
+	f.pod.Add(netmove.Snapshot{
+		Name: "eth0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}, Entries: []netmove.Entry{route("0.0.0.0/0", "10.0.0.1")},
+	})
 	vlan := f.host.AddUpper(f.host, eth1.Identity.Index, netmove.Snapshot{
 		Name: "eth1.5", MTU: 1500, Flags: netmove.LinkFlags{Up: true}, Identity: netmove.Identity{Kind: "vlan"},
 		Addresses: []netmove.Address{permanent("10.5.0.1/24", nil), permanent("2001:db8:5::1/64", nil)},
@@ -132,6 +137,7 @@ func threeRequests() []netmove.Request {
 			Device: "eth2", PodName: "eth1", Addresses: []netip.Prefix{netip.MustParsePrefix("192.0.2.9/24")},
 			Routes: []netmove.RouteRequest{
 				{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("198.51.100.1"), Table: 100},
+				{To: netip.MustParsePrefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.0.2.1"), ReplaceDefault: true},
 				{To: netip.MustParsePrefix("198.51.100.0/24"), Src: netip.MustParseAddr("192.0.2.9"), Scope: netmove.ScopeLink},
 			},
 			Rules:     []netmove.RuleRequest{{From: netip.MustParsePrefix("192.0.2.9/32"), Table: 100}, {FwMark: 1, Table: 100}},
@@ -165,10 +171,12 @@ func TestAttach(t *testing.T) {
     10.5.0.1/24 label "" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
   6 eth1.5.6 inode 1008 altnames [] alias "" mac  mtu 1400 qlen 0 group 0 master 0 flags [up]
 pod
+  rule from 192.0.2.1/32 lookup 1001 priority 7
   rule from 192.0.2.9/32 table 100
   rule fwmark 0x1 table 100
   1 lo inode 1002 altnames [] alias "" mac  mtu 65536 qlen 0 group 0 master 0 flags []
   2 eth0 inode 1006 altnames [] alias "" mac  mtu 1500 qlen 0 group 0 master 0 flags [up]
+    route 0.0.0.0/0 via 10.0.0.1 metric 1 302e302e302e302f30207669612031302e302e302e31206d65747269632031
   eth2 has eth1.5 on it
   3 eth2 inode 1003 altnames ["enp2s0"] alias "rack 3" mac 02:00:00:00:00:ff mtu 9000 qlen 1000 group 0 master 0 flags [up multicast]
     192.0.2.1/24 label "eth2:x" scope 0 flags 0x80 metric 77 proto 0 valid 4294967295 preferred 4294967295
@@ -183,6 +191,7 @@ pod
     sysctl ipv6/conf/accept_ra 0
   4 eth1 inode 1004 altnames [] alias "" mac 02:00:00:00:00:02 mtu 9000 qlen 0 group 0 master 0 flags [up]
     192.0.2.9/24 label "eth1" scope 0 flags 0x80 metric 0 proto 0 valid 4294967295 preferred 4294967295
+    route 0.0.0.0/0 via 192.0.2.1 302e302e302e302f3020766961203139322e302e322e31
     route 0.0.0.0/0 via 198.51.100.1 table 100 302e302e302e302f3020766961203139382e35312e3130302e31207461626c6520313030
     neighbor 192.0.2.1 lladdr 02:00:00:00:00:09 3139322e302e322e31206c6c616464722030323a30303a30303a30303a30303a3039
     route 198.51.100.0/24 src 192.0.2.9 3139382e35312e3130302e302f323420737263203139322e302e322e39
@@ -476,7 +485,7 @@ func TestReturnFromHostilePod(t *testing.T) {
 
 func TestImpostorIsNotReturned(t *testing.T) {
 	f := newFixture()
-	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1"})
+	plan := f.mustPlan(t, netmove.Request{Device: "eth1", PodName: "net1", Rules: []netmove.RuleRequest{}})
 	if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 		t.Fatal(err)
 	}

@@ -61,18 +61,23 @@ func (a *Attachment) replaceSteps(pod Namespace) []step {
 	return t
 }
 
-// putBackReplaced gives the pod its default routes back, once the device has left it. What the
-// pod has changed in them meanwhile, or the runtime has taken away, is not the device's.
-func (m *Mover) putBackReplaced(pod Namespace, a *Attachment) {
+// putBackReplaced gives the pod its default routes back, once the device has left it. One whose
+// device is gone or down is gone as well.
+func putBackReplaced(pod Namespace, a *Attachment) error {
+	var errs []error
 	for _, r := range a.Replaced {
 		err := existing(pod.PutEntry(r.Index, r.Was))
+		if errors.Is(err, ErrUnreachable) {
+			err = nil
+		}
 		if err == nil {
 			err = gone(pod.DropEntry(r.Index, r.Now))
 		}
 		if err != nil {
-			m.Log.Warn("default route of the pod not put back", "device", a.Before.Name, "route", r.Was.Text, "err", err)
+			errs = append(errs, fmt.Errorf("put back the pod's default route %s: %w", r.Was.Text, err))
 		}
 	}
+	return errors.Join(errs...)
 }
 
 // existing takes it for success that an entry is there.

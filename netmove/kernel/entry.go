@@ -59,8 +59,11 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 		return fmt.Errorf("no table %q", e.Table)
 	}
 	err := t.put(ns, index, e)
-	if is(err, unix.EEXIST) {
+	switch {
+	case is(err, unix.EEXIST):
 		return fmt.Errorf("%w: %w", netmove.ErrExists, err)
+	case e.Table == netmove.TableRoute && is(err, unix.ENODEV, unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTUNREACH):
+		return fmt.Errorf("%w: %w", netmove.ErrUnreachable, err)
 	}
 	return err
 }
