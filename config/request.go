@@ -52,13 +52,6 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	return r, true
 }
 
-func emptyIsNil[T any](list []T) []T {
-	if len(list) == 0 {
-		return nil
-	}
-	return list
-}
-
 func parseDevice(name value) string {
 	text, ok := name.text()
 	if !ok {

@@ -54,11 +54,11 @@ func (ns *Namespace) nexthops(dev *link) ([]netmove.Entry, error) {
 }
 
 func (ns *Namespace) nexthopDump(filters ...*nl.RtAttr) ([]message, error) {
-	req := make([]byte, sizeofNhmsg)
+	msg := message{fixed: make([]byte, sizeofNhmsg)}
 	for _, f := range filters {
-		req = append(req, f.Serialize()...)
+		msg.add(f.Type, f.Data)
 	}
-	dumped, err := ns.dumpOf(unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, req)
+	dumped, err := ns.dumpOf(unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, msg.bytes())
 	if is(err, unix.EOPNOTSUPP) {
 		return nil, nil // a kernel without nexthop objects
 	}

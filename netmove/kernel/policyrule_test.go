@@ -34,7 +34,8 @@ func TestRulesAlong(t *testing.T) {
 		ip rule add from 172.16.22.193 lookup 1002 priority 500`)
 	rules := func(ns interface {
 		IP(testing.TB, ...string) string
-	}) string {
+	},
+	) string {
 		return ns.IP(t, "-4 rule") + ns.IP(t, "-6 rule")
 	}
 	onHost, inPod := rules(n.host), rules(n.pod)

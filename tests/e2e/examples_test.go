@@ -120,7 +120,25 @@ func TestExamples(t *testing.T) { //nolint:tparallel // the pods want the same d
 // example runs the pod of a file with a container.
 func (f *fixture) example(t *testing.T, file string, checks []check) {
 	t.Helper()
-	data, err := os.ReadFile(file)
+	s, ns := f.run(t, f.examplePod(t, filepath.Base(file)))
+	c, err := s.RunContainer(t.Context(), "main")
+	if err != nil {
+		t.Fatal(err)
+	}
+	inside, err := c.Network(t.Context())
+	if err != nil || !strings.Contains(inside, "net1 mtu ") {
+		t.Errorf("the container has no net1: %v\n%s", err, inside)
+	}
+	for _, check := range checks {
+		check.run(t, ns)
+	}
+	f.end(t, s)
+}
+
+// examplePod is the pod of a file.
+func (f *fixture) examplePod(t *testing.T, file string) node.Pod {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(examplesFolder, file))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,19 +152,7 @@ func (f *fixture) example(t *testing.T, file string, checks []check) {
 		t.Fatal(err)
 	}
 	m := object.Metadata
-	s, ns := f.run(t, node.Pod{Name: m.Name, Namespace: m.Namespace, Annotations: m.Annotations})
-	c, err := s.RunContainer(t.Context(), "main")
-	if err != nil {
-		t.Fatal(err)
-	}
-	inside, err := c.Network(t.Context())
-	if err != nil || !strings.Contains(inside, "net1 mtu ") {
-		t.Errorf("the container has no net1: %v\n%s", err, inside)
-	}
-	for _, check := range checks {
-		check.run(t, ns)
-	}
-	f.end(t, s)
+	return node.Pod{Name: m.Name, Namespace: m.Namespace, Annotations: m.Annotations}
 }
 
 func (c check) run(t *testing.T, ns *nstest.NS) {

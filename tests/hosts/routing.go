@@ -23,7 +23,7 @@ func (h Host) Routing(t testing.TB) (r netmove.Routing, devices []string) {
 		case "nexthop":
 			p.nexthop()
 		case "rule":
-			r.Rules = append(r.Rules, p.rule())
+			r.Rules = append(r.Rules, netmove.Entry{Table: netmove.TableRule, Rule: p.rule()})
 		case "route":
 			if d := p.route(); d.To.IsValid() && netmove.IsDefault(d.To) {
 				r.Defaults = append(r.Defaults, d)
