@@ -87,8 +87,8 @@ func compareNames(ns Namespace, dev, want Snapshot) (t todo) {
 	return t
 }
 
-// compareOptions compares options, of which the driver may know none now (Unknown). Those
-// that RTM_GETLINK tells are always read, and there may be more.
+// compareOptions compares options. A value that the driver did not tell (Unknown) is no difference. Those
+// that RTM_GETLINK tells are always read, so a snapshot may have more than its parts say.
 func compareOptions(ns Namespace, dev, want Snapshot) (t todo) {
 	for _, o := range differing(want.Options, dev.Options) {
 		if _, told := dev.option(o.Name); want.older() && !told {

@@ -47,7 +47,7 @@ func (k kind) title() string {
 func (k kind) putBack() string {
 	var names []string
 	for _, o := range k.rows() {
-		if (o.use == settable || o.use == list) && o.name != "" && !slices.Contains(names, o.name) {
+		if !strings.HasPrefix(k.also, everyOption) && (o.use == settable || o.use == list) && o.name != "" && !slices.Contains(names, o.name) {
 			names = append(names, o.name)
 		}
 	}

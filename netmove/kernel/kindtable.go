@@ -61,7 +61,7 @@ func kinds() []kind {
 		{name: "batadv", bound: true},
 		{name: "openvswitch", bound: true},
 		{name: "ovs-netdev", bound: true},
-		{name: "bridge" + slaveSuffix, options: bridgePortOptions, also: "VLANs, forwarding entries, multicast groups"},
+		{name: "bridge" + slaveSuffix, options: bridgePortOptions, also: everyOption + ", VLANs, forwarding entries, multicast groups"},
 		{name: "bond" + slaveSuffix, options: bondPortOptions},
 		{name: "team" + slaveSuffix},
 		{name: "vrf" + slaveSuffix, options: vrfPortOptions},
