@@ -179,11 +179,9 @@ func (a *Attachment) routeAlong(e Entry, onLink []netip.Prefix) (Entry, bool) {
 	case !r.carriedBy(a.Addresses, onLink):
 		return e, false
 	case r.Table == mainTable && IsDefault(r.Dst):
-		a.leave("route", "%s stays on the host: routes with replaceDefault make a default route of the pod's", e.Text)
 		return e, false
 	case r.Source.IsValid() && !a.hasAddress(r.Source):
 		e = *r.Unsourced
-		a.leave("route", "%s goes along without its source %s, which is no address of the device's in the pod", e.Text, r.Source)
 	}
 	// What the pod has stays, and what the host has is not there.
 	if !slices.ContainsFunc(a.Entries, func(before Entry) bool { return before.Route.Dst == e.Route.Dst }) {

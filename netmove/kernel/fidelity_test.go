@@ -273,6 +273,7 @@ func TestIntoThePod(t *testing.T) {
 10.3.0.0/16 via 10.2.0.9 dev net1 table 100 
 10.1.0.0/16 via 192.0.2.254 dev net1 metric 50 mtu 1400 
 10.4.0.0/16 dev eth0 scope link linkdown 
+10.10.0.0/16 via 192.0.2.254 dev net1 
 10.11.0.0/16 via 198.51.100.1 dev net1 onlink 
 10.15.0.0/16 dev eth0 scope link linkdown 
 10.16.0.0/16 via 192.0.2.254 dev net1 

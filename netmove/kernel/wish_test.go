@@ -214,8 +214,8 @@ func TestWishRefused(t *testing.T) {
 		change    func(*netmove.Request)
 		want      string
 	}{
-		{"route of the pod's", "route add default dev eth0 metric 100", func(*netmove.Request) {}, "add route 0.0.0.0/0 via 192.0.2.1 metric 100: there is such an entry already: file exists in the pod: choose another metric, priority or table"},
-		{"IPv6 route of the pod's", "route add 2001:db8:1::/48 dev eth0", func(*netmove.Request) {}, "add route 2001:db8:1::/48 via 2001:db8::1 src 2001:db8::5: there is such an entry already"},
+		{"route of the pod's", "route add default dev eth0 metric 100", func(*netmove.Request) {}, "route 0.0.0.0/0 via 192.0.2.1 metric 100: the pod has one to 0.0.0.0/0 with the same metric and table: choose another metric or table, or say replaceDefault: true"},
+		{"IPv6 route of the pod's", "route add 2001:db8:1::/48 dev eth0", func(*netmove.Request) {}, "route 2001:db8:1::/48 via 2001:db8::1 src 2001:db8::5: the pod has one to 2001:db8:1::/48 with the same metric and table: choose another metric or table"},
 		{"rule of the pod's", "rule add from 192.0.2.5 lookup 1000 priority 500", func(*netmove.Request) {}, `rule from 192.0.2.5/32 priority 500 table 1000: the pod has it already`},
 		{"rule of another priority", "-6 rule add to 2001:db8:9::/48 lookup 1000 priority 77", func(*netmove.Request) {}, "rule to 2001:db8:9::/48 table 1000: the pod has it already"},
 		{"next hop is local", "addr add 172.16.0.1/32 dev lo", func(*netmove.Request) {}, "add route 198.18.0.0/15 via 172.16.0.1 onlink: "},
