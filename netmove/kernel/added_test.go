@@ -98,6 +98,8 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"filter of a tap with PI", []string{"ip tuntap add $d mode tap pi"}, []string{"helper tap-filter $d"}, nil},
 		{"offload of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-offload $d"}, nil},
 		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}, nil},
+		{"link type of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ip link set $d down; helper tap-type $d; ip link set $d up"}, nil},
+		{"link type of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"ip link set $d down; helper tap-type $d; ip link set $d up"}, nil},
 		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}, nil},
 
 		// Options that a kind can be given, and that are not told where there are none.

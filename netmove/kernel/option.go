@@ -162,6 +162,9 @@ func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if s, ok := sourceOf(o.Name); ok {
 		return s.set(ns, index, strings.TrimPrefix(o.Name, s.prefix), o.Value)
 	}
+	if o.Name == netmove.LinkType {
+		return ns.setLinkType(index, o.Value)
+	}
 	if o.Name == carrierOption {
 		return ns.setCarrier(index, o.Value)
 	}

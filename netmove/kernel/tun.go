@@ -36,6 +36,13 @@ func tunFlag(off, on uint16) func(*Namespace, int, []byte) error {
 	}
 }
 
+// setLinkType gives a tun or tap device that is down another link type (ARPHRD_*).
+func (ns *Namespace) setLinkType(index int, value []byte) error {
+	return ns.attached(index, 0, 0, func(tun int) error {
+		return classify(unix.IoctlSetInt(tun, unix.TUNSETLINK, int(u32(value)))) // EBUSY if it is up
+	})
+}
+
 // attached calls f with a descriptor that is attached to the device, with flags of it
 // changed. The device gets no carrier by that, since Linux 6.0.
 func (ns *Namespace) attached(index int, without, with uint16, f func(tun int) error) error {

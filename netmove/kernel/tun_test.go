@@ -135,6 +135,26 @@ func TestReturnTunFlags(t *testing.T) {
 	}
 }
 
+// The link type of a tap that has come home by itself, and is up, is put back with the tap down
+// for a moment.
+func TestReturnLinkTypeWhileUp(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.IP(t, "tuntap add t0 mode tap")
+	n.host.Shell(t, "ip link set t0 up; ip addr add 192.0.2.1/24 dev t0")
+	before := n.host.Settled(t, "t0")
+	plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1"})
+	n.pod.IP(t, "link set net1 down")
+	file := queue(t, n.pod, "net1", 0)
+	if err := errors.Join(unix.IoctlSetInt(int(file.Fd()), unix.TUNSETLINK, unix.ARPHRD_INFINIBAND), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	n.pod.IP(t, "link set net1 netns "+n.host.Path())
+	n.host.IP(t, "link set net1 up")
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "t0", before)
+}
+
 // A filter of the pod's has the kernel give the tap a carrier, and the process that it is for no
 // queue (tun_attach): that is no process that holds one.
 func TestCarrierWithoutQueue(t *testing.T) {

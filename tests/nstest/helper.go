@@ -57,6 +57,7 @@ func verbs() map[string]verb {
 		"tap-filter":   tapFilter,
 		"tap-offload":  func(device string) (*os.File, error) { return nil, setTap(device, unix.TUNSETOFFLOAD, 1) }, // TUN_F_CSUM
 		"tap-size":     func(device string) (*os.File, error) { return nil, tapPointer(device, unix.TUNSETVNETHDRSZ, 12) },
+		"tap-type":     tapType,
 		"tap-state":    tapState,
 		"promiscuous":  promiscuous,
 		"packets":      packets,
@@ -142,6 +143,11 @@ func tapFilter(device string) (*os.File, error) {
 	nothing := []unix.SockFilter{{Code: unix.BPF_RET | unix.BPF_K}}
 	program := unix.SockFprog{Len: 1, Filter: &nothing[0]}
 	return nil, ioctl(f, unix.TUNATTACHFILTER, uintptr(unsafe.Pointer(&program)))
+}
+
+// tapType makes an InfiniBand device of it, which has no MAC.
+func tapType(device string) (*os.File, error) {
+	return nil, setTap(device, unix.TUNSETLINK, unix.ARPHRD_INFINIBAND)
 }
 
 func setTap(device string, request uint, value int) error {
