@@ -57,8 +57,9 @@ type Role struct {
 	Immovable bool
 }
 
-// Read reads the device of the host that has name as its name or as an altname: all of it,
-// the devices that are built on it, and the facts. Error: ErrNotFound.
+// Read reads the device of the host that has name as its name or as an altname: all of it that
+// can be read without anybody noticing, the devices that are built on it, and the facts. Error:
+// ErrNotFound.
 func Read(host Namespace, name string) (Device, error) {
 	dev, err := host.ByName(name)
 	if err != nil {
@@ -88,7 +89,7 @@ func ReadAll(host Namespace) ([]Device, error) {
 }
 
 func readDevice(host Namespace, dev Snapshot) (Device, error) {
-	if err := host.Fill(&dev, AllParts); err != nil {
+	if err := host.Fill(&dev, quietParts); err != nil {
 		return Device{}, err
 	}
 	if err := fillUppers(host, &dev); err != nil {
@@ -96,7 +97,7 @@ func readDevice(host Namespace, dev Snapshot) (Device, error) {
 	}
 	var err error
 	// What cannot be seen does not forbid the attach: it is the host's own.
-	if dev.Programs, err = host.Programs(dev.Identity.Index); err != nil && !errors.Is(err, ErrUnseen) {
+	if dev.Programs, err = host.Programs(dev); err != nil && !errors.Is(err, ErrUnseen) {
 		return Device{}, err
 	}
 	facts, err := host.Facts(dev)

@@ -44,11 +44,12 @@ type Reader interface {
 	// Fill reads the device anew, and those parts of it. Parts that are not named stay as
 	// they are in dev. A dev that has no inode means the device with its ifindex, whichever
 	// that is. Of a device that is down, options that the driver does not tell then are
-	// left out. Error: ErrNotFound, for a device that is not there and for nothing else.
+	// left out. PartTunFile comes with PartOptions; without it, the options that it is about are
+	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
 	// Facts reads what decides whether the device may move. The device must have all of
-	// its parts.
+	// its parts but PartTunFile.
 	Facts(dev Snapshot) (Facts, error)
 
 	// Features reads the offload features of the device, by name.
@@ -174,8 +175,10 @@ type Stacker interface {
 // Programmer finds BPF programs on a device, and takes them off.
 type Programmer interface {
 	// Programs reads the BPF programs on the device that follow it when it
-	// moves. With ErrUnseen come those that can be seen nevertheless.
-	Programs(index int) ([]Program, error)
+	// moves, and the queues of a tun or tap that processes hold. With ErrUnseen come those
+	// that can be seen nevertheless. Linux before 6.9 does not tell of the only queue, and is
+	// asked in a way that somebody may notice for a device with PartTunFile alone.
+	Programs(dev Snapshot) ([]Program, error)
 
 	// Detach takes a program off the device that Programs has told of, with the
 	// link that holds it.

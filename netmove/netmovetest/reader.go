@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -87,9 +88,21 @@ func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
 		if parts.Has(netmove.PartSysctls) {
 			now.Sysctls = all.Sysctls
 		}
+		if !now.Parts.Has(netmove.PartTunFile) {
+			hideTunFile(now.Options)
+		}
 		*dev = now
 		return nil
 	})
+}
+
+// hideTunFile makes options unknown that a tun tells only who attaches to it.
+func hideTunFile(options []netmove.Option) {
+	for i, o := range options {
+		if strings.HasPrefix(o.Name, "tunfile.") {
+			options[i] = netmove.Option{Name: o.Name, Unknown: true}
+		}
+	}
 }
 
 // Facts tells what was said of the device when it was made.
