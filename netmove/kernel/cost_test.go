@@ -64,7 +64,7 @@ func costly(t *testing.T, addresses, others int) (attach, giveBack int64) {
 }
 
 // attachOnce is an attach from the annotation on, as the plugin does it.
-func attachOnce(t *testing.T, m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) (netmove.Plan, netmove.Namespace) {
+func attachOnce(t testing.TB, m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) (netmove.Plan, netmove.Namespace) {
 	t.Helper()
 	inside, err := linux.OpenNamespace(pod.Path())
 	if err != nil {
