@@ -19,9 +19,6 @@ type Facts struct {
 
 	Rules []Entry // the host's policy rules that select by an address of the device
 
-	// Taken are routes of other devices that go with the device's addresses.
-	Taken []OthersRoute
-
 	Lower Lower // the device that it is built on
 
 	// TSOMaxSize is the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
@@ -62,10 +59,14 @@ type Role struct {
 // ErrNotFound.
 func Read(host Namespace, name string) (Device, error) {
 	dev, err := host.ByName(name)
+	if err == nil {
+		err = complete(host, &dev)
+	}
 	if err != nil {
 		return Device{}, err
 	}
-	return readDevice(host, dev)
+	facts, err := host.Survey(dev).Facts(&dev)
+	return Device{dev, facts}, err
 }
 
 // ReadAll reads every device of the host, by name. One that goes away meanwhile is left out.
@@ -74,35 +75,48 @@ func ReadAll(host Namespace) ([]Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	var list []Device
-	for _, l := range links {
-		dev, err := readDevice(host, l)
+	links, err = those(links, func(dev Snapshot) (Snapshot, error) {
+		err := complete(host, &dev)
+		return dev, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	survey := host.Survey(links...)
+	return those(links, func(dev Snapshot) (Device, error) {
+		facts, err := survey.Facts(&dev)
+		return Device{dev, facts}, err
+	})
+}
+
+// those reads the devices, and leaves out what is not there any more.
+func those[T any](devices []Snapshot, read func(Snapshot) (T, error)) (there []T, err error) {
+	for _, dev := range devices {
+		one, err := read(dev)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("device %q: %w", l.Name, err)
+			return nil, fmt.Errorf("device %q: %w", dev.Name, err)
 		}
-		list = append(list, dev)
+		there = append(there, one)
 	}
-	return list, nil
+	return there, nil
 }
 
-func readDevice(host Namespace, dev Snapshot) (Device, error) {
-	if err := host.Fill(&dev, quietParts); err != nil {
-		return Device{}, err
+// complete reads the rest of a snapshot.
+func complete(host Namespace, dev *Snapshot) (err error) {
+	if err := host.Fill(dev, quietParts); err != nil {
+		return err
 	}
-	if err := fillUppers(host, &dev); err != nil {
-		return Device{}, err
+	if err := fillUppers(host, dev); err != nil {
+		return err
 	}
-	var err error
 	// What cannot be seen does not forbid the attach: it is the host's own.
-	if dev.Programs, err = host.Programs(dev); err != nil && !errors.Is(err, ErrUnseen) {
-		return Device{}, err
+	if dev.Programs, err = host.Programs(*dev); errors.Is(err, ErrUnseen) {
+		return nil
 	}
-	facts, err := host.Facts(dev)
-	dev.OthersRoutes = facts.Taken
-	return Device{dev, facts}, err
+	return err
 }
 
 // fillUppers reads the devices that are built on one, and on those, with what they lose when

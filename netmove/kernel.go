@@ -48,9 +48,9 @@ type Reader interface {
 	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
-	// Facts reads what decides whether the device may move. The device must have all of
-	// its parts but PartTunFile.
-	Facts(dev Snapshot) (Facts, error)
+	// Survey prepares a look at what decides whether the devices may move, which must have
+	// all of their parts but PartTunFile. What is not one device's alone is gone through once for all of them.
+	Survey(devices ...Snapshot) Survey
 
 	// Features reads the offload features of the device, by name.
 	Features(index int) (map[string]Feature, error)
@@ -75,6 +75,14 @@ type Reader interface {
 
 	// NameTaken reports whether a device has name as its name or altname.
 	NameTaken(name string) (bool, error)
+}
+
+// Survey is a look at devices of a namespace. It is for one goroutine.
+type Survey interface {
+	// Facts reads what decides whether the device, one of the survey's, may move. It completes
+	// the device: OthersRoutes, and the Place of its routes and of those of its Uppers.
+	// Error: ErrNotFound.
+	Facts(dev *Snapshot) (Facts, error)
 }
 
 // Linker changes a device as a link.

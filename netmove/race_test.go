@@ -432,7 +432,7 @@ func TestTakenAltnamesFailAtEveryStep(t *testing.T) {
 func TestReadKeepsOthersRoutes(t *testing.T) {
 	f := newFixture()
 	taken := []netmove.OthersRoute{{Entry: route("10.0.0.0/8", "192.0.2.1")}}
-	f.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth8"}, Facts: netmove.Facts{Taken: taken}})
+	f.host.Add(netmove.Snapshot{Name: "eth8", OthersRoutes: taken})
 	if dev, err := netmove.Read(f.host, "eth8"); err != nil || len(dev.OthersRoutes) != 1 {
 		t.Errorf("read %+v, %v", dev.OthersRoutes, err)
 	}

@@ -21,7 +21,7 @@ import (
 // What an attach and a return cost that does not depend on the machine: netlink requests.
 // Whoever needs one more writes it here, and why in the commit.
 const (
-	attachRequests = 38 // of a veth with one address of either family
+	attachRequests = 41 // of a veth with one address of either family
 	returnRequests = 53
 )
 
@@ -101,6 +101,49 @@ func TestRequests(t *testing.T) {
 	const more = 7
 	if a, g := costly(t, 1+more, 0); a != attach+2*more || g != giveBack+2*more {
 		t.Errorf("with %d addresses more: %d and %d requests, without %d and %d", 2*more, a, g, attach, giveBack)
+	}
+}
+
+// readingAll is how many requests it takes to read all devices of a host that has so many
+// pairs of them, and knows so many other namespaces.
+func readingAll(t *testing.T, pairs, namespaces int) (requests int) {
+	t.Helper()
+	linux := kernel.Linux{Asked: func() { requests++ }}
+	host := nstest.New(t)
+	for range namespaces {
+		// An id is for as long as the namespace is there.
+		host.Veth(t, "gone", nstest.New(t), "away")
+		host.IP(t, "link del gone")
+	}
+	for i := range pairs {
+		host.Shell(t, fmt.Sprintf("ip link add x%[1]d type veth peer name y%[1]d; ip link set x%[1]d up; ip addr add 10.0.%[1]d.1/24 dev x%[1]d", i))
+	}
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	for range 2 { // the first one finds out what a veth does not have
+		requests = 0
+		if list, err := netmove.ReadAll(ns); err != nil || len(list) != 1+2*pairs {
+			t.Fatalf("%d devices, %v", len(list), err)
+		}
+	}
+	return requests
+}
+
+// What other namespaces have on devices, and what all routes are to them, is looked at once for
+// all devices.
+func TestRequestsForAll(t *testing.T) {
+	t.Parallel()
+	one, two, three := readingAll(t, 1, 1), readingAll(t, 2, 1), readingAll(t, 3, 1)
+	if two-one != three-two {
+		t.Errorf("%d, %d, %d requests for one, two, three pairs of devices", one, two, three)
+	}
+	const more = 5
+	few, many := readingAll(t, 1, 1+more)-one, readingAll(t, 3, 1+more)-three
+	if few != more || many != more {
+		t.Errorf("for %d more namespaces %d requests with one pair of devices, and %d with three", more, few, many)
 	}
 }
 

@@ -80,34 +80,63 @@ func (l learned) add(tb testing.TB, ns *nstest.NS, n int) {
 
 // fullTable is a host with a full table, and the engine. Of its devices eth1 can move, and
 // both have addresses, that are the sources of the routes.
-func fullTable(b *testing.B, routes int, through, source string) (m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) {
-	b.Helper()
-	host, pod, far := nstest.New(b), nstest.New(b), nstest.New(b)
+func fullTable(tb testing.TB, routes int, through, source string) (m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) {
+	tb.Helper()
+	host, pod, far := nstest.New(tb), nstest.New(tb), nstest.New(tb)
 	for i, name := range []string{"eth0", "eth1"} {
-		host.Veth(b, name, far, name+"p")
-		far.IP(b, "link set "+name+"p up")
-		host.Shell(b, fmt.Sprintf(`
+		host.Veth(tb, name, far, name+"p")
+		far.IP(tb, "link set "+name+"p up")
+		host.Shell(tb, fmt.Sprintf(`
 			ip link set %[1]s up
 			ip addr add 192.0.%[2]d.1/24 dev %[1]s
 			ip addr add 2001:db8:%[2]d::1/64 dev %[1]s nodad`, name, i))
 	}
-	host.IP(b, "route add 10.1.0.0/16 via 192.0.1.254 dev eth1")
+	host.IP(tb, "route add 10.1.0.0/16 via 192.0.1.254 dev eth1")
 	ns, err := linux.Open(host.Path())
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
-	b.Cleanup(func() { ns.Close() })
+	tb.Cleanup(func() { ns.Close() })
 	carrier, err := ns.ByName(through)
 	if err != nil {
-		b.Fatal(err)
+		tb.Fatal(err)
 	}
 	l := learned{index: carrier.Identity.Index}
 	if source != "" {
 		n := source[len(source)-1:]
 		l.sources = [2]netip.Addr{netip.MustParseAddr("192.0." + n + ".1"), netip.MustParseAddr("2001:db8:" + n + "::1")}
 	}
-	l.add(b, host, routes)
+	l.add(tb, host, routes)
 	return &netmove.Mover{Now: linux.Now, Host: ns, Log: slog.New(slog.DiscardHandler)}, linux, pod
+}
+
+// What the kernel tells of the routes of others is looked at as it comes: none is kept, and
+// nothing is allocated for it but by datagrams, each of some hundreds of them.
+func TestFullTableIsNotKept(t *testing.T) {
+	const routes, perAllocation = 20000, 20
+	m, _, _ := fullTable(t, 0, "eth0", "eth0")
+	few := allocations(t, m.Host)
+	m, _, _ = fullTable(t, routes, "eth0", "eth0")
+	if many := allocations(t, m.Host); many > few+routes/perAllocation {
+		t.Errorf("%.0f allocations beside %d routes, %.0f without", many, routes, few)
+	}
+	// Of those that go through the device, and of those that go with its address, three are told.
+	for through, source := range map[string]string{"eth1": "eth1", "eth0": "eth1"} {
+		m, _, _ := fullTable(t, routes, through, source)
+		if many := allocations(t, m.Host); many > few+routes/perAllocation {
+			t.Errorf("%.0f allocations for %d routes through %s from %s, %.0f without", many, routes, through, source, few)
+		}
+	}
+}
+
+// allocations is how many reading eth1 takes.
+func allocations(t *testing.T, host netmove.Namespace) float64 {
+	t.Helper()
+	return testing.AllocsPerRun(1, func() {
+		if _, err := netmove.Read(host, "eth1"); err != nil {
+			t.Fatal(err)
+		}
+	})
 }
 
 // BenchmarkFullTable is what is read of a device beside a full table, and the return of one.

@@ -14,7 +14,7 @@ func (ns *Namespace) link(d *netmove.Snapshot) netmove.Snapshot {
 	c := ns.copyOf(d)
 	c.Parts = netmove.PartLink
 	c.Below = ns.below(d)
-	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.TakenAt = nil, nil, nil, nil, 0
+	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.OthersRoutes, c.TakenAt = nil, nil, nil, nil, nil, 0
 	return c
 }
 
@@ -105,10 +105,16 @@ func hideTunFile(options []netmove.Option) {
 	}
 }
 
-// Facts tells what was said of the device when it was made.
-func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
-	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
-		f = ns.world.facts[d.Identity.Inode]
+// survey tells what was said of devices when they were made.
+type survey struct{ ns *Namespace }
+
+// Survey prepares nothing.
+func (ns *Namespace) Survey(...netmove.Snapshot) netmove.Survey { return survey{ns} }
+
+// Facts tells it of one device.
+func (s survey) Facts(dev *netmove.Snapshot) (f netmove.Facts, err error) {
+	err = s.ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
+		f, dev.OthersRoutes = s.ns.world.facts[d.Identity.Inode], d.OthersRoutes
 		return nil
 	})
 	f.Features = nil // Features reads them
