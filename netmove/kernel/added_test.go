@@ -103,6 +103,8 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"link type of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"ip link set $d down; helper tap-type $d; ip link set $d up"}, nil},
 		{"queue of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-queue $d"}, nil},
 		{"queue of a tap with several", []string{"ip tuntap add $d mode tap multi_queue", up}, []string{"helper tap-queue $d; helper tap-queue $d"}, nil},
+		{"no speed of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d speed 4294967295 duplex full"}, nil},
+		{"speed of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d speed 100 duplex half"}, nil},
 		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}, nil},
 
 		// Options that a kind can be given, and that are not told where there are none.
