@@ -105,10 +105,10 @@ func (m *Mover) Attach(ctx context.Context, pod Namespace, plan Plan) error {
 }
 
 // Undo brings the devices of an attach that was not completed back to the
-// host, last one first. It may be repeated.
+// host, in the order of Homeward. It may be repeated.
 func (m *Mover) Undo(pod Namespace, plan Plan) error {
 	var errs []error
-	for i := len(plan) - 1; i >= 0; i-- {
+	for _, i := range Homeward(plan) {
 		if err := m.Return(pod, &plan[i]); err != nil {
 			errs = append(errs, fmt.Errorf("%w: %w", ErrUndo, err))
 		}
