@@ -69,23 +69,34 @@ func Read(host Namespace, name string) (Device, error) {
 	return Device{dev, facts}, err
 }
 
-// ReadAll reads every device of the host, by name. One that goes away meanwhile is left out.
-func ReadAll(host Namespace) ([]Device, error) {
+// ReadAll reads every device of the host, by name. Of those for which mayGo is false it reads
+// what they are, their addresses and their Role, since a node may have thousands. One that goes
+// away meanwhile is left out.
+func ReadAll(host Namespace, mayGo func(Snapshot) bool) ([]Device, error) {
 	links, err := host.List()
 	if err != nil {
 		return nil, err
 	}
 	links, err = those(links, func(dev Snapshot) (Snapshot, error) {
-		err := complete(host, &dev)
+		read := sketch
+		if mayGo(dev) {
+			read = complete
+		}
+		err := read(host, &dev)
 		return dev, err
 	})
 	if err != nil {
 		return nil, err
 	}
 	survey := host.Survey(links...)
-	return those(links, func(dev Snapshot) (Device, error) {
-		facts, err := survey.Facts(&dev)
-		return Device{dev, facts}, err
+	return those(links, func(dev Snapshot) (one Device, err error) {
+		if dev.Parts.Has(AllParts) {
+			one.Facts, err = survey.Facts(&dev)
+		} else {
+			one.Role, err = survey.Role(&dev)
+		}
+		one.Snapshot = dev
+		return one, err
 	})
 }
 
@@ -109,7 +120,7 @@ func complete(host Namespace, dev *Snapshot) (err error) {
 	if err := host.Fill(dev, quietParts); err != nil {
 		return err
 	}
-	if err := fillUppers(host, dev); err != nil {
+	if err := fillUppers(host, dev, upperParts); err != nil {
 		return err
 	}
 	// What cannot be seen does not forbid the attach: it is the host's own.
@@ -119,17 +130,25 @@ func complete(host Namespace, dev *Snapshot) (err error) {
 	return err
 }
 
-// fillUppers reads the devices that are built on one, and on those, with what they lose when
-// that goes down. One that goes away meanwhile is left out.
-func fillUppers(host Namespace, dev *Snapshot) error {
+// sketch reads of a snapshot what its Role depends on.
+func sketch(host Namespace, dev *Snapshot) error {
+	if err := host.Fill(dev, PartAddresses); err != nil {
+		return err
+	}
+	return fillUppers(host, dev, PartAddresses)
+}
+
+// fillUppers reads those parts of the devices that are built on one, and on those. One that
+// goes away meanwhile is left out.
+func fillUppers(host Namespace, dev *Snapshot, parts Parts) error {
 	list, err := host.Uppers(*dev)
 	if err != nil {
 		return err
 	}
 	dev.Uppers = nil
 	for _, u := range list {
-		if err = host.Fill(&u, upperParts); err == nil {
-			err = fillUppers(host, &u)
+		if err = host.Fill(&u, parts); err == nil {
+			err = fillUppers(host, &u, parts)
 		}
 		if errors.Is(err, ErrNotFound) {
 			continue

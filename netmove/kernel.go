@@ -48,8 +48,8 @@ type Reader interface {
 	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
-	// Survey prepares a look at what decides whether the devices may move, which must have
-	// all of their parts but PartTunFile. What is not one device's alone is gone through once for all of them.
+	// Survey prepares a look at what decides whether the devices may move. What is not one
+	// device's alone is gone through once for all of them.
 	Survey(devices ...Snapshot) Survey
 
 	// Features reads the offload features of the device, by name.
@@ -79,10 +79,14 @@ type Reader interface {
 
 // Survey is a look at devices of a namespace. It is for one goroutine.
 type Survey interface {
-	// Facts reads what decides whether the device, one of the survey's, may move. It completes
-	// the device: OthersRoutes, and the Place of its routes and of those of its Uppers.
-	// Error: ErrNotFound.
+	// Facts reads what decides whether the device, one of the survey's, may move. It must
+	// have all of its parts, and gets OthersRoutes, and the Place of its routes and of those of
+	// its Uppers. Error: ErrNotFound.
 	Facts(dev *Snapshot) (Facts, error)
+
+	// Role reads what the device, one of the survey's, does for the node. It must have its
+	// addresses and Uppers, with theirs. Error: ErrNotFound.
+	Role(dev *Snapshot) (Role, error)
 }
 
 // Linker changes a device as a link.

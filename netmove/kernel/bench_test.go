@@ -112,8 +112,11 @@ func BenchmarkReadAll(b *testing.B) {
 	}
 	defer ns.Close()
 	for b.Loop() {
-		if _, err := netmove.ReadAll(ns); err != nil {
+		if _, err := netmove.ReadAll(ns, all); err != nil {
 			b.Fatal(err)
 		}
 	}
 }
+
+// all is for netmove.ReadAll.
+func all(netmove.Snapshot) bool { return true }

@@ -106,7 +106,7 @@ func TestRequests(t *testing.T) {
 
 // readingAll is how many requests it takes to read all devices of a host that has so many
 // pairs of them, and knows so many other namespaces.
-func readingAll(t *testing.T, pairs, namespaces int) (requests int) {
+func readingAll(t *testing.T, pairs, namespaces int, mayGo func(netmove.Snapshot) bool) (requests int) {
 	t.Helper()
 	linux := kernel.Linux{Asked: func() { requests++ }}
 	host := nstest.New(t)
@@ -125,7 +125,7 @@ func readingAll(t *testing.T, pairs, namespaces int) (requests int) {
 	defer ns.Close()
 	for range 2 { // the first one finds out what a veth does not have
 		requests = 0
-		if list, err := netmove.ReadAll(ns); err != nil || len(list) != 1+2*pairs {
+		if list, err := netmove.ReadAll(ns, mayGo); err != nil || len(list) != 1+2*pairs {
 			t.Fatalf("%d devices, %v", len(list), err)
 		}
 	}
@@ -136,14 +136,21 @@ func readingAll(t *testing.T, pairs, namespaces int) (requests int) {
 // all devices.
 func TestRequestsForAll(t *testing.T) {
 	t.Parallel()
-	one, two, three := readingAll(t, 1, 1), readingAll(t, 2, 1), readingAll(t, 3, 1)
+	one, two, three := readingAll(t, 1, 1, all), readingAll(t, 2, 1, all), readingAll(t, 3, 1, all)
 	if two-one != three-two {
 		t.Errorf("%d, %d, %d requests for one, two, three pairs of devices", one, two, three)
 	}
 	const more = 5
-	few, many := readingAll(t, 1, 1+more)-one, readingAll(t, 3, 1+more)-three
+	few, many := readingAll(t, 1, 1+more, all)-one, readingAll(t, 3, 1+more, all)-three
 	if few != more || many != more {
 		t.Errorf("for %d more namespaces %d requests with one pair of devices, and %d with three", more, few, many)
+	}
+	// A device that cannot go is looked for, found again for its addresses and its role, and
+	// asked for the addresses.
+	const each = 4
+	none := func(netmove.Snapshot) bool { return false }
+	if few, many := readingAll(t, 1, 1, none), readingAll(t, 3, 1, none); many-few != 2*2*each {
+		t.Errorf("%d and %d requests for one and three pairs of devices that cannot go", few, many)
 	}
 }
 

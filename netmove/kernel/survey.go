@@ -25,31 +25,42 @@ func (ns *Namespace) Survey(devices ...netmove.Snapshot) netmove.Survey {
 
 // Facts reads what decides whether the device may move.
 func (s *survey) Facts(dev *netmove.Snapshot) (netmove.Facts, error) {
+	return s.look(dev, func(l *link, dir *os.File) error {
+		lost, err := s.role(l, dev, dir)
+		if err != nil {
+			return err
+		}
+		if err := s.ns.readLower(l); err != nil {
+			return err
+		}
+		l.Loss, err = s.loss(l, *dev, lost)
+		return err
+	})
+}
+
+// Role reads what the device does for the node.
+func (s *survey) Role(dev *netmove.Snapshot) (netmove.Role, error) {
+	facts, err := s.look(dev, func(l *link, dir *os.File) error {
+		_, err := s.role(l, dev, dir)
+		return err
+	})
+	return facts.Role, err
+}
+
+// look reads the device anew, and by its folder in sysfs what read reads.
+func (s *survey) look(dev *netmove.Snapshot, read func(*link, *os.File) error) (netmove.Facts, error) {
 	var l link
 	err := undisturbed(func() (err error) {
 		if l, err = s.ns.again(*dev); err != nil {
 			return err
 		}
-		return s.ns.notGone(l, s.facts(&l, dev))
+		dir, err := s.ns.identifyIn(&l)
+		if err == nil {
+			err = errors.Join(read(&l, dir), dir.Close())
+		}
+		return s.ns.notGone(l, err)
 	})
 	return l.Facts, err
-}
-
-func (s *survey) facts(l *link, dev *netmove.Snapshot) (err error) {
-	dir, err := s.ns.identifyIn(l)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, dir.Close()) }()
-	lost, err := s.role(l, dev, dir)
-	if err != nil {
-		return err
-	}
-	if err := s.ns.readLower(l); err != nil {
-		return err
-	}
-	l.Loss, err = s.loss(l, *dev, lost)
-	return err
 }
 
 // role reads what the device, whose folder in sysfs is open, does for the node, and tells of

@@ -121,6 +121,12 @@ func (s survey) Facts(dev *netmove.Snapshot) (f netmove.Facts, err error) {
 	return f, err
 }
 
+// Role tells that of one device.
+func (s survey) Role(dev *netmove.Snapshot) (netmove.Role, error) {
+	f, err := s.Facts(dev)
+	return f.Role, err
+}
+
 // NameTaken looks among names and altnames.
 func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	err = ns.world.do(func() error {

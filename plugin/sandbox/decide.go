@@ -136,6 +136,9 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	for _, dev := range free {
 		one := r
 		one.Device = dev.Name
+		if refusal != nil && s.mayHave(one, dev) != nil {
+			continue // the first refusal is what the pod is told
+		}
 		grant, err := s.take(i, one, pool.Has)
 		if err == nil {
 			return grant, nil
@@ -145,7 +148,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 		}
 	}
 	if held, holder, ok := s.held(pool.Has); ok {
-		if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err == nil || refusal == nil {
+		if s.mayHave(r, held) == nil || refusal == nil {
 			return config.Grant{}, &poolInUseError{r.Pool, s.inUse(r, held, holder)}
 		}
 	}
@@ -228,8 +231,15 @@ func (s *selection) device(r netmove.Request) (netmove.Device, error) {
 // may have the device, too.
 func (s *selection) inUse(r netmove.Request, held netmove.Snapshot, holder *journal.Record) error {
 	r.Device = cmp.Or(r.Device, held.Name)
-	if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err != nil {
+	if err := s.mayHave(r, held); err != nil {
 		return err
 	}
 	return holder.InUse(r.Device, held.Identity)
+}
+
+// mayHave refuses what the pod may not have, whatever the device's facts are: these are
+// reasons against a move, and none for it.
+func (s *selection) mayHave(r netmove.Request, dev netmove.Snapshot) error {
+	_, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: dev})
+	return err
 }
