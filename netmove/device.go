@@ -58,15 +58,31 @@ type Role struct {
 // can be read without anybody noticing, the devices that are built on it, and the facts. Error:
 // ErrNotFound.
 func Read(host Namespace, name string) (Device, error) {
-	dev, err := host.ByName(name)
-	if err == nil {
-		err = complete(host, &dev)
+	devices, errs := ReadEach(host, name)
+	return devices[0], errs[0]
+}
+
+// ReadEach is Read for several devices, of which any may fail. What is not one device's alone
+// is gone through once.
+func ReadEach(host Namespace, names ...string) (devices []Device, errs []error) {
+	devices, errs = make([]Device, len(names)), make([]error, len(names))
+	var there []Snapshot
+	for i, name := range names {
+		dev, err := host.ByName(name)
+		if err == nil {
+			err = complete(host, &dev)
+		}
+		if errs[i] = err; err == nil {
+			devices[i].Snapshot, there = dev, append(there, dev)
+		}
 	}
-	if err != nil {
-		return Device{}, err
+	survey := host.Survey(there...)
+	for i := range devices {
+		if errs[i] == nil {
+			devices[i].Facts, errs[i] = survey.Facts(&devices[i].Snapshot)
+		}
 	}
-	facts, err := host.Survey(dev).Facts(&dev)
-	return Device{dev, facts}, err
+	return devices, errs
 }
 
 // ReadAll reads every device of the host, by name. Of those for which mayGo is false it reads

@@ -154,6 +154,33 @@ func TestReadFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// Of several devices any may fail, and the others are read.
+func TestReadEach(t *testing.T) {
+	names := []string{"eth1", "eth2", "none", "eth3"}
+	for n := 1; ; n++ {
+		f := newFixture()
+		f.Fail(n, netmovetest.Before)
+		devices, errs := netmove.ReadEach(f.host, names...)
+		failed := 0
+		for i, err := range errs {
+			switch {
+			case errors.Is(err, netmovetest.ErrInjected):
+				failed++
+			case (err == nil) != (names[i] != "none") || err != nil && !errors.Is(err, netmove.ErrNotFound):
+				t.Errorf("step %d: %s: error is %v", n, names[i], err)
+			case err == nil && (devices[i].Name != names[i] || !devices[i].Parts.Has(netmove.AllParts)):
+				t.Errorf("step %d: %s is read as %+v", n, names[i], devices[i])
+			}
+		}
+		if f.Calls() < n {
+			break
+		}
+		if failed != 1 {
+			t.Errorf("step %d: errors are %v", n, errs)
+		}
+	}
+}
+
 // What goes away while all are read is left out, and what cannot be read is named.
 func TestReadAll(t *testing.T) {
 	for what, mayGo := range map[string]func(netmove.Snapshot) bool{

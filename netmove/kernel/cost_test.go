@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -151,6 +152,39 @@ func TestRequestsForAll(t *testing.T) {
 	none := func(netmove.Snapshot) bool { return false }
 	if few, many := readingAll(t, 1, 1, none), readingAll(t, 3, 1, none); many-few != 2*2*each {
 		t.Errorf("%d and %d requests for one and three pairs of devices that cannot go", few, many)
+	}
+}
+
+// The devices of a pod are read together: what the routes of others are to them is one look.
+func TestRequestsForSome(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	linux := kernel.Linux{Asked: func() { requests++ }}
+	host := nstest.New(t)
+	host.Veth(t, "gone", nstest.New(t), "away")
+	host.IP(t, "link del gone")
+	var names []string
+	for i := range 4 {
+		host.Shell(t, fmt.Sprintf("ip link add x%[1]d type veth peer name y%[1]d; ip link set x%[1]d up; ip addr add 10.0.%[1]d.1/24 dev x%[1]d", i))
+		names = append(names, fmt.Sprintf("x%d", i))
+	}
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	read := func(names ...string) int {
+		requests = 0
+		if _, errs := netmove.ReadEach(ns, names...); errors.Join(errs...) != nil {
+			t.Fatal(errs)
+		}
+		return requests
+	}
+	read(names...)   // finds out what a veth does not have
+	const shared = 6 // two dumps of own routes, one of those beside them, and three about other namespaces
+	one, two, four := read(names[:1]...), read(names[:2]...), read(names...)
+	if four-two != 2*(one-shared) {
+		t.Errorf("%d, %d, %d requests for one, two, four devices: two more want %d", one, two, four, 2*(one-shared))
 	}
 }
 

@@ -78,12 +78,12 @@ func (l learned) add(tb testing.TB, ns *nstest.NS, n int) {
 	})
 }
 
-// fullTable is a host with a full table, and the engine. Of its devices eth1 can move, and
-// both have addresses, that are the sources of the routes.
+// fullTable is a host with a full table, and the engine. The routes go through one of its
+// devices, and have the address of one as their source.
 func fullTable(tb testing.TB, routes int, through, source string) (m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) {
 	tb.Helper()
 	host, pod, far := nstest.New(tb), nstest.New(tb), nstest.New(tb)
-	for i, name := range []string{"eth0", "eth1"} {
+	for i, name := range []string{"eth0", "eth1", "eth2", "eth3", "eth4"} {
 		host.Veth(tb, name, far, name+"p")
 		far.IP(tb, "link set "+name+"p up")
 		host.Shell(tb, fmt.Sprintf(`
@@ -113,7 +113,7 @@ func fullTable(tb testing.TB, routes int, through, source string) (m *netmove.Mo
 // What the kernel tells of the routes of others is looked at as it comes: none is kept, and
 // nothing is allocated for it but by datagrams, each of some hundreds of them.
 func TestFullTableIsNotKept(t *testing.T) {
-	const routes, perAllocation = 20000, 20
+	const routes, perAllocation = 20000, 10
 	m, _, _ := fullTable(t, 0, "eth0", "eth0")
 	few := allocations(t, m.Host)
 	m, _, _ = fullTable(t, routes, "eth0", "eth0")
@@ -129,12 +129,14 @@ func TestFullTableIsNotKept(t *testing.T) {
 	}
 }
 
-// allocations is how many reading eth1 takes.
+// allocations is how many it takes to read eth1 alone, and together with another one.
 func allocations(t *testing.T, host netmove.Namespace) float64 {
 	t.Helper()
 	return testing.AllocsPerRun(1, func() {
-		if _, err := netmove.Read(host, "eth1"); err != nil {
-			t.Fatal(err)
+		for _, names := range [][]string{{"eth1"}, {"eth1", "eth2"}} {
+			if _, errs := netmove.ReadEach(host, names...); errors.Join(errs...) != nil {
+				t.Fatal(errs)
+			}
 		}
 	})
 }
@@ -153,7 +155,8 @@ func BenchmarkFullTable(b *testing.B) {
 	} {
 		b.Run(bc.name, func(b *testing.B) {
 			m, linux, pod := fullTable(b, bc.routes, bc.through, bc.source)
-			b.Run("read", func(b *testing.B) { benchRead(b, m.Host) })
+			b.Run("read", func(b *testing.B) { benchRead(b, m.Host, "eth1") })
+			b.Run("read 4", func(b *testing.B) { benchRead(b, m.Host, "eth1", "eth2", "eth3", "eth4") })
 			if bc.source != "eth1" { // or the first move takes the routes away
 				b.Run("return", func(b *testing.B) { benchReturn(b, m, linux, pod) })
 			}
@@ -161,13 +164,13 @@ func BenchmarkFullTable(b *testing.B) {
 	}
 }
 
-func benchRead(b *testing.B, host netmove.Namespace) {
+func benchRead(b *testing.B, host netmove.Namespace, names ...string) {
 	b.ReportAllocs()
 	var most int64
 	for b.Loop() {
 		most = max(most, peak(b, func() {
-			if _, err := netmove.Read(host, "eth1"); err != nil {
-				b.Fatal(err)
+			if _, errs := netmove.ReadEach(host, names...); errors.Join(errs...) != nil {
+				b.Fatal(errs)
 			}
 		}))
 	}

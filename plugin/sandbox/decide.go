@@ -29,6 +29,7 @@ func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod conf
 		mover: m, journal: j, config: c, pod: pod,
 		requests: slices.Clone(requests), devices: make([]netmove.Device, len(requests)),
 	}
+	s.readNamed()
 	d := &Decision{Grants: make([]config.Grant, len(requests))}
 	errs := make([]error, len(requests))
 	for _, i := range bySpecificity(requests) {
@@ -69,6 +70,29 @@ type selection struct {
 
 	requests []netmove.Request // with Device once a device was chosen
 	devices  []netmove.Device  // of the requests; zero until a device was chosen
+
+	named map[string]found // what the requests by name ask for
+}
+
+// found is a device of the host, or why it could not be read.
+type found struct {
+	device netmove.Device
+	err    error
+}
+
+// readNamed reads all devices that the pod names, at once: much of it is one look for all.
+func (s *selection) readNamed() {
+	var names []string
+	for _, r := range s.requests {
+		if r.Pool == "" && r.Match.IsZero() && !slices.Contains(names, r.Device) {
+			names = append(names, r.Device)
+		}
+	}
+	s.named = map[string]found{}
+	devices, errs := netmove.ReadEach(s.mover.Host, names...)
+	for i, name := range names {
+		s.named[name] = found{devices[i], errs[i]}
+	}
 }
 
 // choose finds the device of a request, and the rule that allows it.
@@ -215,7 +239,7 @@ func (s *selection) read(r netmove.Request) (netmove.Device, error) {
 
 // device reads the device. If another pod has it, the error is inUse's.
 func (s *selection) device(r netmove.Request) (netmove.Device, error) {
-	dev, err := netmove.Read(s.mover.Host, r.Device)
+	dev, err := s.fromHost(r.Device)
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return dev, err
 	}
@@ -225,6 +249,13 @@ func (s *selection) device(r netmove.Request) (netmove.Device, error) {
 		}
 	}
 	return dev, fmt.Errorf("device %q %w on this node", r.Device, netmove.ErrNotFound)
+}
+
+func (s *selection) fromHost(name string) (netmove.Device, error) {
+	if f, ok := s.named[name]; ok {
+		return f.device, f.err
+	}
+	return netmove.Read(s.mover.Host, name)
 }
 
 // inUse refuses a device that another pod has. It names that pod only if the asking pod
