@@ -106,7 +106,7 @@ func ReadAll(host Namespace, mayGo func(Snapshot) bool) ([]Device, error) {
 	}
 	survey := host.Survey(links...)
 	return those(links, func(dev Snapshot) (one Device, err error) {
-		if dev.Parts.Has(AllParts) {
+		if dev.Parts.Has(quietParts) {
 			one.Facts, err = survey.Facts(&dev)
 		} else {
 			one.Role, err = survey.Role(&dev)
