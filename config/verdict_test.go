@@ -33,7 +33,7 @@ func TestExplain(t *testing.T) {
 		{
 			"no rule, and a role",
 			netmove.Device{Snapshot: netmove.Snapshot{Name: "eth7"}, Facts: netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: "eth7"}}}},
-			"nobody: it carries the node's default route and never moves",
+			"nobody: it carries the node's default route and never moves: default table main",
 		},
 		{"protected", netmove.Device{Snapshot: netmove.Snapshot{Name: "eno1"}}, "nobody: it is protected by this node's config and never moves"},
 		{

@@ -180,8 +180,8 @@ func TestRequestsForSome(t *testing.T) {
 		}
 		return requests
 	}
-	read(names...)   // finds out what a veth does not have
-	const shared = 6 // two dumps of own routes, one of those beside them, and three about other namespaces
+	read(names...)    // finds out what a veth does not have
+	const shared = 10 // two dumps of own routes, two of rules, three of tables, and three about other namespaces
 	one, two, four := read(names[:1]...), read(names[:2]...), read(names...)
 	if four-two != 2*(one-shared) {
 		t.Errorf("%d, %d, %d requests for one, two, four devices: two more want %d", one, two, four, 2*(one-shared))

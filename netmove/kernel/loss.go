@@ -75,7 +75,11 @@ func (s *survey) lossOf(kind netmove.LossKind, l *link, dev netmove.Snapshot, ro
 		return routes, err
 	case netmove.LossUppers:
 		foreign, err := s.foreignUppers(l, dev)
-		return all(append(forgetful(dev, l.Role), foreign...), err)
+		if err != nil {
+			return told{}, err
+		}
+		ports, err := ns.backedUp(dev)
+		return all(slices.Concat(forgetful(dev, l.Role), ports, foreign), err)
 	case netmove.LossRDMA:
 		return all(ns.softRDMA(dev))
 	case netmove.LossCANGW:
