@@ -34,6 +34,9 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	}
 	r := parseSelector(v, given)
 	r.PodName = parsePodName(given["newName"], given["new_name"])
+	if r.Pool != "" && !anyGiven(given, "newName", "new_name") {
+		r.PodName = taken.nameByPlace()
+	}
 	r.Addresses = parseAddresses(given)
 	r.MTU = parseMTU(given["mtu"])
 	r.MAC, _ = parseMAC(given["mac"])

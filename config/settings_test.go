@@ -29,7 +29,7 @@ func TestParseSettings(t *testing.T) {
 				PodName: "net1",
 			},
 		},
-		{"pool", "- pool: fast", netmove.Request{Pool: "fast"}},
+		{"pool, with a name", "- {pool: fast, newName: rail0}", netmove.Request{Pool: "fast", PodName: "rail0"}},
 		{
 			"routes, as ip-route(8) has them", `
 - name: eth1
