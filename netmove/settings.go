@@ -234,5 +234,6 @@ func (a *Attachment) settings() []string {
 	for _, p := range a.Before.Programs {
 		add(p.Detached, "without %s", p)
 	}
+	add(len(a.Loss) > 0, "loses %s", Losses(a.Loss))
 	return s
 }
