@@ -219,6 +219,7 @@ func (a *Attachment) settings() []string {
 		}
 		s = append(s, "addresses "+strings.Join(list, " "))
 	}
+	add(a.Announces(), "announced")
 	for _, n := range r.Neighbors {
 		add(true, "neighbor %s", n)
 	}

@@ -60,6 +60,8 @@ type World struct {
 	interrupt func()
 	gate      chan struct{}
 
+	announcer announcer
+
 	cannotPin  bool
 	cannotOpen bool
 	closeFails bool
@@ -101,7 +103,7 @@ func (w *World) CannotPin(yes bool) {
 	w.cannotPin = yes
 }
 
-// CannotOpen makes OpenNamespace fail, as where a process has all the descriptors that it may
+// CannotOpen makes OpenNamespace and WhenChanged fail, as where a process has all the descriptors that it may
 // have.
 func (w *World) CannotOpen(yes bool) {
 	w.mu.Lock()
