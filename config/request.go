@@ -20,7 +20,7 @@ func RequestFields() []string {
 	return []string{
 		"name", "match", "pool", "newName", "new_name",
 		"addresses", "address", "prefix", "mtu", "mac",
-		"routes", "rules", "neighbors", "sysctls", "ethtool",
+		"routes", "rules", "neighbors", "sysctls", "announce", "ethtool",
 		"gsoMaxSize", "groMaxSize", "gsoIPv4MaxSize", "groIPv4MaxSize", "detachBPF",
 	}
 }
@@ -44,6 +44,7 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	r.Rules = each(given["rules"].atMost(maxEntries), parseRule)
 	r.Neighbors = parseNeighbors(given["neighbors"].atMost(maxEntries))
 	r.Sysctls = parseSysctls(given["sysctls"])
+	r.Announce = given["announce"].choice()
 	r.Features = parseEthtool(given["ethtool"])
 	r.GSOMaxSize = parseMaxSize(given["gsoMaxSize"])
 	r.GROMaxSize = parseMaxSize(given["groMaxSize"])

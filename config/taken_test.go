@@ -79,7 +79,7 @@ func TestAllSettings(t *testing.T) {
 	c := with(func(c *NodeConfig) {
 		c.Allow = []AllowRule{{Devices: []string{"*"}, Namespaces: []string{"*"}, Settings: []string{"*"}}}
 	})
-	req := netmove.Request{Device: "enp2s2f0", MAC: netmove.MAC{2, 0, 0, 0, 0, 5}, DetachBPF: true}
+	req := netmove.Request{Device: "enp2s2f0", MAC: netmove.MAC{2, 0, 0, 0, 0, 5}, DetachBPF: true, Announce: new(true)}
 	if _, err := c.AllowDevice(Pod{Namespace: "a"}, req, port()); err != nil {
 		t.Error(err)
 	}
