@@ -180,6 +180,7 @@ func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journ
 	t.observer.Attached(took)
 	t.compare(log, plan)
 	log.Info("devices attached", "devices", summary(plan), "took", took)
+	t.announce(record)
 	return nil
 }
 
