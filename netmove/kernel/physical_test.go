@@ -162,7 +162,7 @@ func TestPhysicalSettings(t *testing.T) {
 			ip link set $d vf 1 trust off vlan 67
 			until ip link show $d | grep -q LOWER_UP; do sleep 0.1; done
 			ip link set $d vf 0 max_tx_rate 50
-			ethtool -G $d rx 80; ethtool -L $d combined 1; ethtool -s $d wol d; ethtool --set-priv-flags $d legacy-rx on`},
+			ethtool -G $d rx 80; ethtool -X $d default; ethtool -L $d combined 1; ethtool -s $d wol d; ethtool --set-priv-flags $d legacy-rx on`},
 		{
 			canNIC, "ip link set $d type can bitrate 125000 restart-ms 100 listen-only on",
 			"ip link set $d down; ip link set $d type can bitrate 250000 restart-ms 7 listen-only off; ip link set $d up",

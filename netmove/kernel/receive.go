@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -52,7 +53,9 @@ func (ns *Namespace) receiveHash(device string) ([]byte, error) {
 	return whole[rxfhTableSize:], err
 }
 
-// setReceive sets it by its name without the prefix.
+// setReceive sets it by its name without the prefix. The table is set only if it is not the one
+// that the kernel makes by default: one that somebody has set forbids fewer channels
+// (IFF_RXFH_CONFIGURED).
 func (ns *Namespace) setReceive(index int, name string, value []byte) error {
 	if name != hashOption || len(value) < sizeofRxfh-rxfhTableSize {
 		return fmt.Errorf("no option %q", receivePrefix+name)
@@ -61,7 +64,27 @@ func (ns *Namespace) setReceive(index int, name string, value []byte) error {
 	if err != nil {
 		return err
 	}
-	return classify(ns.ethtoolIoctl(l.Name, unix.ETHTOOL_SRSSH, slices.Concat(make([]byte, rxfhTableSize), value)))
+	whole := slices.Concat(make([]byte, rxfhTableSize), value)
+	if err := ns.ethtoolIoctl(l.Name, unix.ETHTOOL_SRSSH, withoutTable(whole)); err != nil {
+		return classify(err)
+	}
+	if has, err := ns.receiveHash(l.Name); err == nil && bytes.Equal(has, value) {
+		return nil
+	}
+	return classify(ns.ethtoolIoctl(l.Name, unix.ETHTOOL_SRSSH, whole))
+}
+
+// withoutTable is the request with function and key alone, for which the kernel makes the table
+// by default (ethtool_set_rxfh).
+func withoutTable(whole []byte) []byte {
+	const number = 4
+	table := number * int(u32(whole[rxfhTableSize:]))
+	if sizeofRxfh+table > len(whole) {
+		return slices.Clone(whole)
+	}
+	without := slices.Concat(whole[:sizeofRxfh], whole[sizeofRxfh+table:])
+	binary.NativeEndian.PutUint32(without[rxfhTableSize:], 0)
+	return without
 }
 
 // ethtoolIoctl sends a request of ethtool's, and takes the answer in its place.
