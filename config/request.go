@@ -32,7 +32,13 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	if !ok {
 		return netmove.Request{}, false
 	}
-	r := parseSelector(v, given)
+	r := parseEntry(given, parseSelector(v, given))
+	taken.add(v, given, r)
+	return r, true
+}
+
+// parseEntry adds to r what the fields ask for that select no device.
+func parseEntry(given map[string]value, r netmove.Request) netmove.Request {
 	r.PodName = parsePodName(given["newName"], given["new_name"])
 	r.Addresses = parseAddresses(given)
 	r.MTU = parseMTU(given["mtu"])
@@ -48,8 +54,7 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	r.GROIPv4MaxSize = parseMaxSize(given["groIPv4MaxSize"])
 	r.DetachBPF = given["detachBPF"].boolean(false)
 	checkIPv6(given, r)
-	taken.add(v, given, r)
-	return r, true
+	return r
 }
 
 func parseDevice(name value) string {
