@@ -54,6 +54,10 @@ type Reader interface {
 	// Features reads the offload features of the device, by name.
 	Features(index int) (map[string]Feature, error)
 
+	// Hardware reads where the device is in the machine and how fast it is. Error:
+	// ErrNotFound.
+	Hardware(dev Snapshot) (Hardware, error)
+
 	// Groups reads the multicast addresses that the device listens to, as entries
 	// of TableFDB.
 	Groups(index int) ([]Entry, error)

@@ -102,6 +102,15 @@ func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
 	return f, err
 }
 
+// Hardware tells what SetHardware said.
+func (ns *Namespace) Hardware(dev netmove.Snapshot) (h netmove.Hardware, err error) {
+	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
+		h = ns.world.hardware[d.Identity.Inode]
+		return nil
+	})
+	return h, err
+}
+
 // NameTaken looks among names and altnames.
 func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	err = ns.world.do(func() error {
