@@ -125,6 +125,9 @@ type Netns struct {
 	Pause  int    `json:"pause,omitempty"` // pid of the pause process; 0: not told
 }
 
+// Has reports whether the record has the device.
+func (r *Record) Has(id netmove.Identity) bool { return r.holds(id) }
+
 // holds reports whether the record has the device with that identity. It copies none of
 // them: every attach asks every record.
 func (r *Record) holds(id netmove.Identity) bool {
