@@ -65,6 +65,9 @@ type Reader interface {
 	// Rules reads the namespace's policy rules, as entries of TableRule.
 	Rules() ([]Entry, error)
 
+	// Routing reads what decides which devices carry the node's own traffic.
+	Routing() (Routing, error)
+
 	// HasRoute reports whether the namespace has a route with the destination, the metric
 	// and the table of that one.
 	HasRoute(r RouteRequest) (bool, error)

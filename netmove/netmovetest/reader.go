@@ -111,6 +111,19 @@ func (ns *Namespace) Hardware(dev netmove.Snapshot) (h netmove.Hardware, err err
 	return h, err
 }
 
+// Routing has a default route through each device that is said to be an uplink.
+func (ns *Namespace) Routing() (r netmove.Routing, err error) {
+	err = ns.world.do(func() error {
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			if ns.world.facts[ns.devices[index].Identity.Inode].Role.Uplink.Route != "" {
+				r.Defaults = append(r.Defaults, netmove.DefaultRoute{Through: []int{index}})
+			}
+		}
+		return nil
+	})
+	return r, err
+}
+
 // NameTaken looks among names and altnames.
 func (ns *Namespace) NameTaken(name string) (taken bool, err error) {
 	err = ns.world.do(func() error {

@@ -3,6 +3,7 @@ package sandbox
 import (
 	"context"
 	"errors"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -25,14 +26,16 @@ func (t *Table) Inventory(ctx context.Context, after uint64) (claim.Inventory, e
 	return i, err
 }
 
-// devices describes the devices that the node offers.
+// devices describes the devices that the node offers. One call at a time does so.
 func (t *Table) devices() ([]claim.Device, error) {
 	offered, err := t.offered()
 	if err != nil {
 		return nil, err
 	}
+	if err := t.looked.begin(t, offered); err != nil {
+		return nil, err
+	}
 	list := []claim.Device{}
-	t.forgetHardware(offered)
 	for name, o := range offered {
 		permitted, err := t.permitted(o)
 		if errors.Is(err, netmove.ErrNotFound) {
@@ -51,18 +54,27 @@ func (t *Table) devices() ([]claim.Device, error) {
 
 // permitted reports whether any pod may have the device.
 func (t *Table) permitted(o offer) (bool, error) {
-	dev := netmove.Device{Snapshot: o.dev} // one that is away was permitted
-	if o.record == nil {
-		var err error
-		if dev, err = netmove.Read(t.mover.Host, o.dev.Name); err != nil {
-			return false, err
-		}
-		if !dev.Identity.Same(o.dev.Identity) {
-			return false, netmove.ErrNotFound
-		}
+	if o.record != nil { // it was permitted
+		return t.permits(netmove.Device{Snapshot: o.dev}), nil
 	}
-	return len(t.config.Load().Explain(dev).Rules) > 0, nil
+	key := o.dev.Identity.RecognisableName()
+	if one, ok := t.looked.devices[key]; ok && reflect.DeepEqual(one.as, o.dev) {
+		return one.permitted, nil
+	}
+	dev, err := netmove.Read(t.mover.Host, o.dev.Name)
+	if err == nil && !dev.Identity.Same(o.dev.Identity) {
+		err = netmove.ErrNotFound
+	}
+	if err != nil {
+		return false, err
+	}
+	one := lookedAt{as: o.dev, permitted: t.permits(dev)}
+	t.looked.devices[key] = one
+	return one.permitted, nil
 }
+
+// permits reports whether some allow rule permits the device, and nothing forbids it.
+func (t *Table) permits(dev netmove.Device) bool { return len(t.config.Load().Explain(dev).Rules) > 0 }
 
 // describe says what a device is, and what it is doing.
 func (t *Table) describe(name string, o offer) claim.Device {
@@ -85,28 +97,14 @@ func (t *Table) describe(name string, o offer) claim.Device {
 
 // hardwareOf returns what was last read of the device's hardware on the host. After a
 // restart that is nothing as long as the device is away.
-func (t *Table) hardwareOf(o offer) (h netmove.Hardware) {
+func (t *Table) hardwareOf(o offer) netmove.Hardware {
 	key := o.dev.Identity.RecognisableName()
 	if o.record == nil {
 		if now, err := t.mover.Host.Hardware(o.dev); err == nil {
-			t.hardware.change(key, func(known *netmove.Hardware) { *known = now })
+			t.looked.hardware[key] = now
 		}
 	}
-	t.hardware.look(key, func(known *netmove.Hardware) { h = *known })
-	return h
-}
-
-// forgetHardware forgets devices that are not offered any more.
-func (t *Table) forgetHardware(offered map[string]offer) {
-	known := map[string]bool{}
-	for _, o := range offered {
-		known[o.dev.Identity.RecognisableName()] = true
-	}
-	for _, key := range t.hardware.keys() {
-		if !known[key] {
-			t.hardware.drop(key)
-		}
-	}
+	return t.looked.hardware[key]
 }
 
 // stateOf says what a device of a record is doing.

@@ -8,8 +8,10 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
 	"github.com/nri-netdev/nri-netdev/plugin/claim"
 )
 
@@ -94,6 +96,48 @@ func TestInventory(t *testing.T) {
 	want.State = claim.Reserved
 	if diff := cmp.Diff(want, n.offers(t).Devices[2]); diff != "" {
 		t.Errorf("home (-want +got):\n%s", diff)
+	}
+}
+
+// A device is read anew only when it, the routing or the node config has changed, or after a
+// while: to read one takes many requests to the kernel.
+func TestInventoryLooksSeldom(t *testing.T) {
+	n := newNode(t, withPools)
+	calls := func() int {
+		n.Fail(0, netmovetest.Never)
+		n.offers(t)
+		return n.Calls()
+	}
+	first, again := calls(), calls()
+	if seldom := 2 + 3; again != seldom || first < 2*again {
+		t.Errorf("%d requests at first, then %d; want %d: list, routing, hardware of 3", first, again, seldom)
+	}
+	dev, err := n.host.ByName("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, change := range map[string]func() error{
+		"the device": func() error { return n.host.SetMTU(dev.Identity.Index, 1400) },
+		"the routing": func() error {
+			n.SetFacts(dev.Identity.Inode, netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default", Device: "eth1"}}})
+			return nil
+		},
+		"time": func() error {
+			n.Sleep(lookAnew)
+			return nil
+		},
+		"the config": func() error {
+			c, err := config.Parse([]byte(withPools))
+			n.SetConfig(c)
+			return err
+		},
+	} {
+		if err := change(); err != nil {
+			t.Fatal(err)
+		}
+		if changed := calls(); changed <= again {
+			t.Errorf("%s has changed, and %d requests were enough", name, changed)
+		}
 	}
 }
 

@@ -26,7 +26,7 @@ type Table struct {
 
 	inventory versioned[[]claim.Device]
 	claims    versioned[[]claim.Status]
-	hardware  keyed[netmove.Hardware] // by the device's recognisable name
+	looked    looked // by who updates the inventory
 
 	memories memories
 	altered  keyed[Altered] // by the device's recognisable name
