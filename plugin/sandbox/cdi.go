@@ -30,6 +30,8 @@ const (
 // specs are the CDI specifications of claims, one file each, in a folder that runtimes
 // read. There is one exactly as long as a pod has all devices of the claim, so that no
 // container that names the claim starts without them, whether the plugin runs or not.
+//
+// Invariant: the CDI specification of a claim is there only while its pod is attached.
 type specs struct{ folder string }
 
 func (s specs) path(claim string) string {
