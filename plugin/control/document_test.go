@@ -63,13 +63,13 @@ func TestDocument(t *testing.T) {
 // Each type that a type of the document has as a field is there, too.
 func TestDocumentIsWhole(t *testing.T) {
 	for _, typ := range types() {
-		for i := range typ.NumField() {
-			field := typ.Field(i).Type
-			if field.Kind() == reflect.Slice {
-				field = field.Elem()
+		for field := range typ.Fields() {
+			of := field.Type
+			if of.Kind() == reflect.Slice {
+				of = of.Elem()
 			}
-			if field.Kind() == reflect.Struct && !slices.Contains(types(), field) {
-				t.Errorf("%s.%s is a %s", typ.Name(), typ.Field(i).Name, field)
+			if of.Kind() == reflect.Struct && !slices.Contains(types(), of) {
+				t.Errorf("%s.%s is a %s", typ.Name(), field.Name, of)
 			}
 		}
 	}
@@ -77,8 +77,8 @@ func TestDocumentIsWhole(t *testing.T) {
 
 // fieldsOf lists the fields of a type as JSON names them.
 func fieldsOf(typ reflect.Type) (names []string) {
-	for i := range typ.NumField() {
-		name, _, _ := strings.Cut(typ.Field(i).Tag.Get("json"), ",")
+	for field := range typ.Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
 		names = append(names, name)
 	}
 	return names

@@ -548,6 +548,49 @@ func TestGateCannotOpen(t *testing.T) {
 	n.nothingReserved(t, "c-1", before)
 }
 
+// An operator takes one device of a claim: no other container that names the claim starts.
+func TestGateByHand(t *testing.T) {
+	n := newNode(t, withPools)
+	pod := n.pod("a", "")
+	n.prepare(t, claimOf(pod, "c-1", "net-eth1", "net-eth2"))
+	n.prepare(t, claimOf(pod, "c-2", "net-eth3"))
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	open := true
+	n.Interrupt(1, func() { open = n.specs.has("c-1") })
+	if r, err := n.ReturnByHand(Selection{Devices: []string{"eth1"}}); err != nil || len(r.Problems) > 0 {
+		t.Fatal(err, r.Problems)
+	}
+	n.sweep()
+	if open || n.specs.has("c-1") || !n.specs.has("c-2") {
+		t.Errorf("the gate is open when the return begins: %v, then: %v; the other claim's: %v", open, n.specs.has("c-1"), n.specs.has("c-2"))
+	}
+}
+
+// Without a valid node config nothing is prepared, and what is prepared has its devices as
+// soon as the config is right.
+func TestPrepareWithoutConfig(t *testing.T) {
+	n := newNode(t, withPools)
+	a, b := n.pod("a", ""), n.pod("b", "")
+	n.prepare(t, claimOf(a, "c-1", "net-eth1"))
+	valid := n.Config()
+	n.SetConfig(config.Invalid(errors.New("line 7")))
+	if _, err := n.Prepare(claimOf(b, "c-2", "net-eth2")); err == nil || !strings.Contains(err.Error(), "line 7") {
+		t.Errorf("error is %v", err)
+	}
+	if _, err := n.Prepare(claimOf(a, "c-1", "net-eth1")); err != nil {
+		t.Errorf("again: %v", err)
+	}
+	if err := n.run(t.Context(), a); err == nil || !strings.Contains(err.Error(), "line 7") {
+		t.Errorf("error is %v", err)
+	}
+	n.SetConfig(valid)
+	if err := n.run(t.Context(), a); err != nil {
+		t.Error(err)
+	}
+}
+
 // The sandbox dies and the pod lives: the next one has the devices, without another Prepare.
 func TestNextSandboxOfAClaim(t *testing.T) {
 	n := newNode(t, withPools)

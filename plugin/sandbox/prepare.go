@@ -136,6 +136,12 @@ func (t *Table) choosePromised(c claim.Claim) (*journal.Reservation, error) {
 		Pod:   journal.Pod{UID: c.Pod.UID, Namespace: c.Pod.Namespace, Name: c.Pod.Name},
 		Since: time.Now(),
 	}
+	nodeConfig := t.config.Load()
+	// The pod's handler is not known yet: the sandbox is judged with it.
+	pod := config.Pod{Namespace: r.Pod.Namespace, Name: r.Pod.Name, RuntimeHandler: nodeConfig.RuntimeHandlers[0]}
+	if err := nodeConfig.AllowPod(pod, len(c.Requests)); err != nil {
+		return nil, err // without a valid config there are no pools either
+	}
 	offered, err := t.offered()
 	if err != nil {
 		return nil, err
@@ -156,9 +162,6 @@ func (t *Table) choosePromised(c claim.Claim) (*journal.Reservation, error) {
 	for i := range r.Devices {
 		wishes = append(wishes, wish{r.Devices[i].Wish, &r.Devices[i]})
 	}
-	nodeConfig := t.config.Load()
-	// The pod's handler is not known yet: the sandbox is judged with it.
-	pod := config.Pod{Namespace: r.Pod.Namespace, Name: r.Pod.Name, RuntimeHandler: nodeConfig.RuntimeHandlers[0]}
 	_, err = decide(t.mover, t.journal, nodeConfig, pod, wishes, true)
 	return r, err
 }
