@@ -70,7 +70,11 @@ func (c *common) devices(ctx context.Context, stderr io.Writer, hostNetns string
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	here, err := netmove.ReadAll(host)
+	// Facts are reasons against a move, and none for it.
+	mayGo := func(dev netmove.Snapshot) bool {
+		return len(nodeConfig.Explain(netmove.Device{Snapshot: dev}).Rules) > 0
+	}
+	here, err := netmove.ReadAll(host, mayGo)
 	if err != nil {
 		return nil, err
 	}

@@ -167,6 +167,9 @@ func TestAllowDevice(t *testing.T) {
 			if diff := cmp.Diff(tc.want, got); diff != "" {
 				t.Errorf("grant (-want +got):\n%s", diff)
 			}
+			if _, may := c.AllowDevice(worker, tc.req, netmove.Device{Snapshot: tc.dev.Snapshot}); err == nil && may != nil {
+				t.Errorf("allowed for its facts: without them %v", may)
+			}
 		})
 	}
 }

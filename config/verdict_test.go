@@ -25,6 +25,16 @@ func TestExplain(t *testing.T) {
 	}{
 		{"two rules", netmove.Device{Snapshot: netmove.Snapshot{Name: "enp1"}}, "allow[0] telco-* (worker-*); allow[1] lab"},
 		{"no rule", netmove.Device{Snapshot: netmove.Snapshot{Name: "eth7"}}, "nobody: no allow rule"},
+		{
+			"no rule, and losses",
+			netmove.Device{Snapshot: netmove.Snapshot{Name: "eth7"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}},
+			"nobody: no allow rule",
+		},
+		{
+			"no rule, and a role",
+			netmove.Device{Snapshot: netmove.Snapshot{Name: "eth7"}, Facts: netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: "eth7"}}}},
+			"nobody: it carries the node's default route and never moves: default table main",
+		},
 		{"protected", netmove.Device{Snapshot: netmove.Snapshot{Name: "eno1"}}, "nobody: it is protected by this node's config and never moves"},
 		{
 			"port",
@@ -42,6 +52,14 @@ func TestExplain(t *testing.T) {
 			t.Parallel()
 			if got := c.Explain(tc.dev).String(); got != tc.want {
 				t.Errorf("got  %s\nwant %s", got, tc.want)
+			}
+			// Losses are read only if a rule allows the device without facts.
+			fast := tc.dev
+			if len(c.Explain(netmove.Device{Snapshot: tc.dev.Snapshot}).Rules) == 0 {
+				fast.Loss = nil
+			}
+			if got := c.Explain(fast).String(); got != tc.want {
+				t.Errorf("by its role alone %s\nwant %s", got, tc.want)
 			}
 		})
 	}

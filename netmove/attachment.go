@@ -38,6 +38,29 @@ type Attachment struct {
 	PodIndex int `json:"podIndex,omitempty"`
 }
 
+// Homeward is in which order the devices of a list return, by their places in it: the last
+// one first, but ports of one bridge by their numbers. The kernel gives a port the lowest number
+// that is free.
+func Homeward(list []Attachment) []int {
+	order := make([]int, len(list))
+	for i := range order {
+		order[i] = len(list) - 1 - i
+	}
+	for i := range order {
+		for j := range order[:i] {
+			if list[order[i]].Before.portBefore(list[order[j]].Before) {
+				order[i], order[j] = order[j], order[i]
+			}
+		}
+	}
+	return order
+}
+
+// portBefore reports whether it is a port of the same bridge with a lower number.
+func (s Snapshot) portBefore(other Snapshot) bool {
+	return s.Port != 0 && s.Port < other.Port && s.Master.Same(other.Master)
+}
+
 // RecognisableName is the name a device gets while it is nobody's: on its way
 // home, and at home as long as its own name is taken there. It says which
 // device it is, since the sysfs inode is never reused: "nd" and the inode in

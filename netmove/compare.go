@@ -64,9 +64,15 @@ func equal[T comparable](t *todo, attribute string, have, want T, do func() erro
 func equalOrDown[T comparable](t *todo, attribute string, have, want T, do func() error, what string) {
 	before := len(*t)
 	equal(t, attribute, have, want, do, what)
-	for i := range (*t)[before:] {
-		(*t)[before+i].down = true
+	mayWantDown((*t)[before:])
+}
+
+// mayWantDown marks steps that a driver may refuse for a device that is up.
+func mayWantDown(steps todo) todo {
+	for i := range steps {
+		steps[i].down = true
 	}
+	return steps
 }
 
 // compareNames compares altnames.

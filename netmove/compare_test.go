@@ -142,12 +142,23 @@ func TestBusyDoesNotFlap(t *testing.T) {
 	}
 }
 
-// A driver that changes a MAC only of a device that is down gets its way.
+// A driver that changes a MAC or the link type only of a device that is down gets its way.
 func TestBusyWhileUp(t *testing.T) {
 	f := newFixture()
+	eth1, err := f.host.ByName("eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	index := eth1.Identity.Index
+	linkType := func(value byte) error {
+		return f.host.SetOption(index, netmove.Option{Name: netmove.LinkType, Value: netmove.RawValue{value}})
+	}
+	if err := linkType(1); err != nil {
+		t.Fatal(err)
+	}
 	before := f.String()
 	plan := f.mustPlan(t, netmove.Request{Device: "eth1"})
-	if err := f.host.SetMAC(plan[0].Before.Identity.Index, netmove.MAC{2, 6, 6, 6, 6, 6}); err != nil {
+	if err := errors.Join(linkType(32), f.host.SetMAC(index, netmove.MAC{2, 6, 6, 6, 6, 6})); err != nil {
 		t.Fatal(err)
 	}
 	f.BusyUp(true)

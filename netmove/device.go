@@ -19,9 +19,6 @@ type Facts struct {
 
 	Rules []Entry // the host's policy rules that select by an address of the device
 
-	// Taken are routes of other devices that go with the device's addresses.
-	Taken []OthersRoute
-
 	Lower Lower // the device that it is built on
 
 	// TSOMaxSize is the most that the device segments, in bytes (IFLA_TSO_MAX_SIZE, Linux
@@ -57,64 +54,117 @@ type Role struct {
 	Immovable bool
 }
 
-// Read reads the device of the host that has name as its name or as an altname: all of it,
-// the devices that are built on it, and the facts. Error: ErrNotFound.
+// Read reads the device of the host that has name as its name or as an altname: all of it that
+// can be read without anybody noticing, the devices that are built on it, and the facts. Error:
+// ErrNotFound.
 func Read(host Namespace, name string) (Device, error) {
-	dev, err := host.ByName(name)
-	if err != nil {
-		return Device{}, err
-	}
-	return readDevice(host, dev)
+	devices, errs := ReadEach(host, name)
+	return devices[0], errs[0]
 }
 
-// ReadAll reads every device of the host, by name. One that goes away meanwhile is left out.
-func ReadAll(host Namespace) ([]Device, error) {
+// ReadEach is Read for several devices, of which any may fail. What is not one device's alone
+// is gone through once.
+func ReadEach(host Namespace, names ...string) (devices []Device, errs []error) {
+	devices, errs = make([]Device, len(names)), make([]error, len(names))
+	var there []Snapshot
+	for i, name := range names {
+		dev, err := host.ByName(name)
+		if err == nil {
+			err = complete(host, &dev)
+		}
+		if errs[i] = err; err == nil {
+			devices[i].Snapshot, there = dev, append(there, dev)
+		}
+	}
+	survey := host.Survey(there...)
+	for i := range devices {
+		if errs[i] == nil {
+			devices[i].Facts, errs[i] = survey.Facts(&devices[i].Snapshot)
+		}
+	}
+	return devices, errs
+}
+
+// ReadAll reads every device of the host, by name. Of those for which mayGo is false it reads
+// what they are, their addresses and their Role, since a node may have thousands. One that goes
+// away meanwhile is left out.
+func ReadAll(host Namespace, mayGo func(Snapshot) bool) ([]Device, error) {
 	links, err := host.List()
 	if err != nil {
 		return nil, err
 	}
-	var list []Device
-	for _, l := range links {
-		dev, err := readDevice(host, l)
+	links, err = those(links, func(dev Snapshot) (Snapshot, error) {
+		read := sketch
+		if mayGo(dev) {
+			read = complete
+		}
+		err := read(host, &dev)
+		return dev, err
+	})
+	if err != nil {
+		return nil, err
+	}
+	survey := host.Survey(links...)
+	return those(links, func(dev Snapshot) (one Device, err error) {
+		if dev.Parts.Has(quietParts) {
+			one.Facts, err = survey.Facts(&dev)
+		} else {
+			one.Role, err = survey.Role(&dev)
+		}
+		one.Snapshot = dev
+		return one, err
+	})
+}
+
+// those reads the devices, and leaves out what is not there any more.
+func those[T any](devices []Snapshot, read func(Snapshot) (T, error)) (there []T, err error) {
+	for _, dev := range devices {
+		one, err := read(dev)
 		if errors.Is(err, ErrNotFound) {
 			continue
 		}
 		if err != nil {
-			return nil, fmt.Errorf("device %q: %w", l.Name, err)
+			return nil, fmt.Errorf("device %q: %w", dev.Name, err)
 		}
-		list = append(list, dev)
+		there = append(there, one)
 	}
-	return list, nil
+	return there, nil
 }
 
-func readDevice(host Namespace, dev Snapshot) (Device, error) {
-	if err := host.Fill(&dev, AllParts); err != nil {
-		return Device{}, err
+// complete reads the rest of a snapshot.
+func complete(host Namespace, dev *Snapshot) (err error) {
+	if err := host.Fill(dev, quietParts); err != nil {
+		return err
 	}
-	if err := fillUppers(host, &dev); err != nil {
-		return Device{}, err
+	if err := fillUppers(host, dev, upperParts); err != nil {
+		return err
 	}
-	var err error
 	// What cannot be seen does not forbid the attach: it is the host's own.
-	if dev.Programs, err = host.Programs(dev.Identity.Index); err != nil && !errors.Is(err, ErrUnseen) {
-		return Device{}, err
+	if dev.Programs, err = host.Programs(*dev); errors.Is(err, ErrUnseen) {
+		return nil
 	}
-	facts, err := host.Facts(dev)
-	dev.OthersRoutes = facts.Taken
-	return Device{dev, facts}, err
+	return err
 }
 
-// fillUppers reads the devices that are built on one, and on those, with what they lose when
-// that goes down. One that goes away meanwhile is left out.
-func fillUppers(host Namespace, dev *Snapshot) error {
+// sketch reads of a snapshot what its Role depends on.
+func sketch(host Namespace, dev *Snapshot) error {
+	if err := host.Fill(dev, PartAddresses); err != nil {
+		return err
+	}
+	return fillUppers(host, dev, PartAddresses)
+}
+
+// fillUppers reads those parts of the devices that are built on one, and on those. One that
+// goes away meanwhile is left out.
+func fillUppers(host Namespace, dev *Snapshot, parts Parts) error {
 	list, err := host.Uppers(*dev)
 	if err != nil {
 		return err
 	}
 	dev.Uppers = nil
 	for _, u := range list {
-		if err = host.Fill(&u, upperParts); err == nil {
-			err = fillUppers(host, &u)
+		if err = host.Fill(&u, parts); err == nil {
+			err = fillUppers(host, &u, parts)
 		}
 		if errors.Is(err, ErrNotFound) {
 			continue

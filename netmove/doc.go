@@ -17,12 +17,13 @@
 //  5. addresses, in their order, IPv6 with IFA_F_NODAD
 //  6. up, before the IPv6 addresses
 //  7. IFA_F_NODAD is taken off again where it was not there before
-//  8. neighbors, routes and policy rules that the pod asks for; what the kernel does not
+//  8. neighbors, routes and policy rules that the pod asks for; before a route that replaces
+//     the pod's default ones, these get worse metrics (Replacement); what the kernel does not
 //     take of 4 to 8 undoes the attach
 //  9. programs of the host's go, if the pod asks for that: last, since the other end of a
 //     link cannot be undone
-//  10. routes and neighbors that go along; what the kernel does not take is noted
-//     and no reason to undo anything (Difference), since nobody asked for it
+//  10. routes, neighbors and policy rules that go along; what the kernel does not take is
+//     noted and no reason to undo anything (Difference), since nobody asked for it
 //  11. the device is read again, and what is not as meant is noted
 //
 // The device is never set down first: that would take its IPv6 addresses away
@@ -62,6 +63,7 @@
 //  8. flags, sysctls, options; addresses, and up if it was up; entries of tables
 //  9. the device is read again, and what differs still is put back again, once
 //  10. programs of the host's that were taken off for the pod are attached again
+//  11. default routes of a pod that goes on have the metrics again that they had
 //
 // Steps 5 and 7 are at home, where the pod can put nothing back, and before 8,
 // so that what the pod left sees nothing of the host's. Step 2 is before, since

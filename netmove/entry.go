@@ -178,7 +178,7 @@ func (a *Attachment) routeAlong(e Entry, onLink []netip.Prefix) (Entry, bool) {
 	switch r := e.Route; {
 	case !r.carriedBy(a.Addresses, onLink):
 		return e, false
-	case r.Table == mainTable && IsDefault(r.Dst):
+	case r.Table == mainTable && IsDefault(r.Dst.Addr().Is6(), r.Dst.Bits()):
 		return e, false
 	case r.Source.IsValid() && !a.hasAddress(r.Source):
 		e = *r.Unsourced

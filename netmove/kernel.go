@@ -44,12 +44,13 @@ type Reader interface {
 	// Fill reads the device anew, and those parts of it. Parts that are not named stay as
 	// they are in dev. A dev that has no inode means the device with its ifindex, whichever
 	// that is. Of a device that is down, options that the driver does not tell then are
-	// left out. Error: ErrNotFound, for a device that is not there and for nothing else.
+	// left out. PartTunFile comes with PartOptions; without it, the options that it is about are
+	// unknown. Error: ErrNotFound, for a device that is not there and for nothing else.
 	Fill(dev *Snapshot, parts Parts) error
 
-	// Facts reads what decides whether the device may move. The device must have all of
-	// its parts.
-	Facts(dev Snapshot) (Facts, error)
+	// Survey prepares a look at what decides whether the devices may move. What is not one
+	// device's alone is gone through once for all of them.
+	Survey(devices ...Snapshot) Survey
 
 	// Features reads the offload features of the device, by name.
 	Features(index int) (map[string]Feature, error)
@@ -81,6 +82,18 @@ type Reader interface {
 
 	// NameTaken reports whether a device has name as its name or altname.
 	NameTaken(name string) (bool, error)
+}
+
+// Survey is a look at devices of a namespace. It is for one goroutine.
+type Survey interface {
+	// Facts reads what decides whether the device, one of the survey's, may move. It must
+	// have all of its parts, and gets OthersRoutes, and the Place of its routes and of those of
+	// its Uppers. Error: ErrNotFound.
+	Facts(dev *Snapshot) (Facts, error)
+
+	// Role reads what the device, one of the survey's, does for the node. It must have its
+	// addresses and Uppers, with theirs. Error: ErrNotFound.
+	Role(dev *Snapshot) (Role, error)
 }
 
 // Linker changes a device as a link.
@@ -181,8 +194,10 @@ type Stacker interface {
 // Programmer finds BPF programs on a device, and takes them off.
 type Programmer interface {
 	// Programs reads the BPF programs on the device that follow it when it
-	// moves. With ErrUnseen come those that can be seen nevertheless.
-	Programs(index int) ([]Program, error)
+	// moves, and the queues of a tun or tap that processes hold. With ErrUnseen come those
+	// that can be seen nevertheless. Linux before 6.9 does not tell of the only queue, and is
+	// asked in a way that somebody may notice for a device with PartTunFile alone.
+	Programs(dev Snapshot) ([]Program, error)
 
 	// Detach takes a program off the device that Programs has told of, with the
 	// link that holds it.

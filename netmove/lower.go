@@ -39,7 +39,7 @@ func (m *Mover) withLower(dev, want Snapshot) (Snapshot, []*StepError) {
 	if dev.MTU >= want.MTU || dev.Below == 0 {
 		return want, nil
 	}
-	f, err := m.Host.Facts(dev)
+	f, err := m.Host.Survey(dev).Facts(&dev)
 	if err != nil {
 		return want, nil // setting it says why it cannot be set
 	}

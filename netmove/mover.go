@@ -36,7 +36,8 @@ func (m *Mover) timedMove(from Namespace, index int, to Namespace, name string, 
 }
 
 // Prepare compares the plan with the pod's namespace, which it only reads: the
-// names must be free there. It settles which moves need a guard.
+// names must be free there. It settles which moves need a guard, and reads what was left for a
+// plan that policy allows.
 func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 	var errs []error
 	for i := range plan {
@@ -57,7 +58,31 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 		}
 		errs = append(errs, a.checkPodRoutes(pod), a.findReplaced(pod))
 	}
-	return errors.Join(append(errs, fitIPv6(pod, plan), checkRules(pod, plan))...)
+	if err := errors.Join(append(errs, fitIPv6(pod, plan), checkRules(pod, plan))...); err != nil {
+		return err
+	}
+	for i := range plan {
+		if err := m.readTunFile(&plan[i]); err != nil {
+			return fmt.Errorf("device %q: %w", plan[i].Before.Name, err)
+		}
+	}
+	return nil
+}
+
+// readTunFile completes the snapshot of a tun or tap by PartTunFile. A process that wants the
+// device just then does not get it, so it is read only for a pod that may have the device. All
+// else is as policy has seen it.
+func (m *Mover) readTunFile(a *Attachment) error {
+	if a.Before.Identity.Kind != "tun" {
+		return nil
+	}
+	dev := a.Before
+	if err := m.Host.Fill(&dev, PartOptions|PartTunFile); err != nil {
+		return err
+	}
+	now, err := m.programs(dev)
+	a.Before.Options, a.Before.Parts, a.Before.Programs = dev.Options, dev.Parts, detached(a.Request, now.programs)
+	return err
 }
 
 // Attach moves the devices of a prepared plan into the pod. Either all of them
@@ -80,10 +105,10 @@ func (m *Mover) Attach(ctx context.Context, pod Namespace, plan Plan) error {
 }
 
 // Undo brings the devices of an attach that was not completed back to the
-// host, last one first. It may be repeated.
+// host, in the order of Homeward. It may be repeated.
 func (m *Mover) Undo(pod Namespace, plan Plan) error {
 	var errs []error
-	for i := len(plan) - 1; i >= 0; i-- {
+	for _, i := range Homeward(plan) {
 		if err := m.Return(pod, &plan[i]); err != nil {
 			errs = append(errs, fmt.Errorf("%w: %w", ErrUndo, err))
 		}

@@ -282,6 +282,27 @@ func TestUndoFailsAtEveryStep(t *testing.T) {
 	}
 }
 
+// The last one is the first to return, but among the ports of one bridge.
+func TestHomeward(t *testing.T) {
+	port := func(bridge uint64, number int) netmove.Attachment {
+		return netmove.Attachment{Before: netmove.Snapshot{Master: netmove.Identity{Inode: bridge}, Port: number}}
+	}
+	for _, tc := range []struct {
+		list []netmove.Attachment
+		want []int
+	}{
+		{nil, []int{}},
+		{[]netmove.Attachment{{}, {}, {}}, []int{2, 1, 0}},
+		{[]netmove.Attachment{port(1, 1), port(1, 2), port(1, 3)}, []int{0, 1, 2}},
+		{[]netmove.Attachment{port(1, 3), {}, port(1, 1), port(1, 2)}, []int{2, 3, 1, 0}},
+		{[]netmove.Attachment{port(1, 1), port(2, 1), port(1, 2), port(2, 2)}, []int{1, 0, 3, 2}},
+	} {
+		if diff := cmp.Diff(tc.want, netmove.Homeward(tc.list)); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}
+}
+
 func TestReturnFailsAtEveryStep(t *testing.T) {
 	for _, when := range []netmovetest.When{netmovetest.Before, netmovetest.After} {
 		for n := 1; ; n++ {

@@ -22,11 +22,19 @@ type Option struct {
 	Unknown bool `json:"unknown,omitempty"`
 }
 
+// LinkType is the name of the option for the link type (ARPHRD_*) of a device that can be given
+// another one.
+const LinkType = "link_type"
+
+func (o Option) isLinkType() bool { return o.Name == LinkType }
+
 // ofLink reports whether it can be set whatever the device is, and does not depend
 // on sysctls as the token does.
-func (o Option) ofLink() bool { return !strings.Contains(o.Name, ".") && o.Name != "token" }
+func (o Option) ofLink() bool {
+	return !strings.Contains(o.Name, ".") && o.Name != "token" && !o.isLinkType()
+}
 
-func (o Option) ofState() bool { return !o.ofLink() }
+func (o Option) ofState() bool { return !o.ofLink() && !o.isLinkType() }
 
 // PortOption is what the name of an option contains that is the device's as a
 // port of its master.

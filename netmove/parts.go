@@ -16,9 +16,13 @@ const (
 	PartEntries                     // Entries
 	PartOptions                     // of Options what RTM_GETLINK does not tell
 	PartSysctls                     // Sysctls
+	PartTunFile                     // of Options what a tun or tap tells only who attaches to it
 
 	// AllParts are all of them.
-	AllParts = PartLink | PartAddresses | PartEntries | PartOptions | PartSysctls
+	AllParts = quietParts | PartTunFile
+
+	// quietParts are those that nobody notices being read.
+	quietParts = PartLink | PartAddresses | PartEntries | PartOptions | PartSysctls
 
 	// upperParts are those of a device on the one that moves, which a move can change.
 	upperParts = PartLink | PartAddresses | PartEntries
@@ -27,7 +31,9 @@ const (
 // Has reports whether all of those parts are among these.
 func (p Parts) Has(those Parts) bool { return p&those == those }
 
-func partNames() [5]string { return [...]string{"link", "addresses", "entries", "options", "sysctls"} }
+func partNames() [6]string {
+	return [...]string{"link", "addresses", "entries", "options", "sysctls", "tunfile"}
+}
 
 // String names the parts.
 func (p Parts) String() string {

@@ -56,7 +56,7 @@ func (a *Attachment) programSteps(pod Namespace) []step {
 // checkDetached makes sure that no program is left: there may be some that the snapshot
 // could not see.
 func (a *Attachment) checkDetached(pod Namespace) error {
-	left, err := pod.Programs(a.PodIndex)
+	left, err := pod.Programs(Snapshot{Identity: Identity{Index: a.PodIndex}})
 	left = slices.DeleteFunc(left, func(p Program) bool { return p.Hook == TunQueue })
 	if err == nil && len(left) > 0 {
 		err = fmt.Errorf("%v could not be taken off", left)
@@ -98,8 +98,8 @@ type seen struct {
 // programs reads what programs can be seen. Where bpf(2) is refused, nobody can
 // tell a device with TCX programs from one without, and that must not keep every
 // device of the node down.
-func (m *Mover) programs(index int) (seen, error) {
-	list, err := m.Host.Programs(index)
+func (m *Mover) programs(dev Snapshot) (seen, error) {
+	list, err := m.Host.Programs(dev)
 	if errors.Is(err, ErrUnseen) {
 		return seen{list, err}, nil
 	}
@@ -111,8 +111,7 @@ func (m *Mover) programs(index int) (seen, error) {
 // a process of the pod's could put them back. They see nothing of the host's
 // meanwhile: a device that comes home is down, and goes up after this.
 func (m *Mover) detach(dev, before Snapshot) (seen, error) {
-	index := dev.Identity.Index
-	have, err := m.programs(index)
+	have, err := m.programs(dev)
 	if err != nil {
 		return seen{}, fmt.Errorf("%w: look for programs: %w", ErrTainted, err)
 	}
@@ -123,10 +122,10 @@ func (m *Mover) detach(dev, before Snapshot) (seen, error) {
 	var errs []error
 	for _, p := range foreign {
 		m.Log.Debug("step", "device", before.Name, "step", "detach "+p.String())
-		errs = append(errs, m.Host.Detach(index, p))
+		errs = append(errs, m.Host.Detach(dev.Identity.Index, p))
 	}
 	// What was asked for is not always what has happened.
-	have, err = m.programs(index)
+	have, err = m.programs(dev)
 	if err != nil {
 		return seen{}, fmt.Errorf("%w: look for programs again: %w", ErrTainted, err)
 	}

@@ -174,6 +174,42 @@ func TestGroupsOfUppers(t *testing.T) {
 	}
 }
 
+// What a tap tells only who attaches to it is read for a plan that policy allows, and what
+// policy has seen of it stays.
+func TestTunFileIsReadLate(t *testing.T) {
+	f := newFixture()
+	tap := f.host.Add(netmove.Snapshot{
+		Name: "tap0", MTU: 1500, Identity: netmove.Identity{Kind: "tun"},
+		Options: []netmove.Option{{Name: "tunfile.sndbuf", Value: netmove.RawValue{1}}},
+	})
+	dev, err := netmove.Read(f.host, "tap0")
+	if err != nil || !dev.Options[0].Unknown {
+		t.Fatalf("read %+v, %v", dev.Options, err)
+	}
+	request := []netmove.Request{{Device: "tap0"}}
+	plan, err := netmove.NewPlan(request, []netmove.Device{dev})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, want := range map[int]error{1: netmovetest.ErrInjected, 2: netmovetest.ErrInjected, 3: netmovetest.ErrInjected, 4: nil} {
+		f.Fail(n, netmovetest.Before)
+		if err := f.mover.Prepare(f.pod, plan); !errors.Is(err, want) {
+			t.Errorf("request %d fails: error is %v", n, err)
+		}
+	}
+	f.Fail(0, netmovetest.Never)
+	f.host.AttachProgram(tap.Identity.Index, netmove.Program{Hook: netmove.TunQueue, ID: 1})
+	if err := errors.Join(f.host.Rename(tap.Identity.Index, "tap9"), f.mover.Prepare(f.pod, plan)); err != nil {
+		t.Fatal(err)
+	}
+	if o := plan[0].Before.Options; len(o) != 1 || o[0].Unknown || len(plan[0].Before.Programs) != 1 {
+		t.Errorf("the plan has %+v and %v", o, plan[0].Before.Programs)
+	}
+	if err := f.mover.Attach(t.Context(), f.pod, plan); !strings.Contains(text(err), `it is "tap9" with ifindex`) {
+		t.Errorf("error is %v", err)
+	}
+}
+
 // Programs that the snapshot could not see are found before the pod is told that there are none.
 func TestDetachedIsChecked(t *testing.T) {
 	f := newFixture()
@@ -213,7 +249,7 @@ func TestProgramsUnseen(t *testing.T) {
 	}
 	f.pod.AttachProgram(plan[0].PodIndex, netmove.Program{Hook: netmove.XDPGeneric, ID: 66})
 	f.returnAll(t, plan)
-	if dev, err := f.host.Programs(plan[0].Before.Identity.Index); len(dev) != 1 || !errors.Is(err, netmove.ErrUnseen) {
+	if dev, err := f.host.Programs(plan[0].Before); len(dev) != 1 || !errors.Is(err, netmove.ErrUnseen) {
 		t.Errorf("at home it has %v, %v", dev, err)
 	}
 	if !strings.Contains(log.String(), "may still be on the device") || strings.Contains(log.String(), "is gone") {
@@ -396,7 +432,7 @@ func TestTakenAltnamesFailAtEveryStep(t *testing.T) {
 func TestReadKeepsOthersRoutes(t *testing.T) {
 	f := newFixture()
 	taken := []netmove.OthersRoute{{Entry: route("10.0.0.0/8", "192.0.2.1")}}
-	f.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: "eth8"}, Facts: netmove.Facts{Taken: taken}})
+	f.host.Add(netmove.Snapshot{Name: "eth8", OthersRoutes: taken})
 	if dev, err := netmove.Read(f.host, "eth8"); err != nil || len(dev.OthersRoutes) != 1 {
 		t.Errorf("read %+v, %v", dev.OthersRoutes, err)
 	}

@@ -3,6 +3,8 @@ package netmove_test
 import (
 	"errors"
 	"log/slog"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -152,12 +154,49 @@ func TestReadFailsAtEveryStep(t *testing.T) {
 	}
 }
 
-// What goes away while all are read is left out, and what cannot be read is named.
-func TestReadAll(t *testing.T) {
+// Of several devices any may fail, and the others are read.
+func TestReadEach(t *testing.T) {
+	names := []string{"eth1", "eth2", "none", "eth3"}
 	for n := 1; ; n++ {
 		f := newFixture()
 		f.Fail(n, netmovetest.Before)
-		list, err := netmove.ReadAll(f.host)
+		devices, errs := netmove.ReadEach(f.host, names...)
+		failed := 0
+		for i, err := range errs {
+			switch {
+			case errors.Is(err, netmovetest.ErrInjected):
+				failed++
+			case (err == nil) != (names[i] != "none") || err != nil && !errors.Is(err, netmove.ErrNotFound):
+				t.Errorf("step %d: %s: error is %v", n, names[i], err)
+			case err == nil && (devices[i].Name != names[i] || !devices[i].Parts.Has(netmove.AllParts&^netmove.PartTunFile)):
+				t.Errorf("step %d: %s is read as %+v", n, names[i], devices[i])
+			}
+		}
+		if f.Calls() < n {
+			break
+		}
+		if failed != 1 {
+			t.Errorf("step %d: errors are %v", n, errs)
+		}
+	}
+}
+
+// What goes away while all are read is left out, and what cannot be read is named.
+func TestReadAll(t *testing.T) {
+	for what, mayGo := range map[string]func(netmove.Snapshot) bool{
+		"all":  func(netmove.Snapshot) bool { return true },
+		"none": func(netmove.Snapshot) bool { return false },
+	} {
+		t.Run(what, func(t *testing.T) { testReadAll(t, mayGo) })
+	}
+}
+
+func testReadAll(t *testing.T, mayGo func(netmove.Snapshot) bool) {
+	t.Helper()
+	for n := 1; ; n++ {
+		f := newFixture()
+		f.Fail(n, netmovetest.Before)
+		list, err := netmove.ReadAll(f.host, mayGo)
 		if f.Calls() < n {
 			if len(list) != 6 || err != nil {
 				t.Errorf("%d devices, %v", len(list), err)
@@ -168,15 +207,38 @@ func TestReadAll(t *testing.T) {
 			t.Errorf("step %d: %d devices, error is %v", n, len(list), err)
 		}
 		f.Fail(n, netmovetest.Absent)
-		list, err = netmove.ReadAll(f.host)
+		list, err = netmove.ReadAll(f.host, mayGo)
 		if n > 1 && (err != nil || len(list) < 5) {
 			t.Errorf("step %d: %d devices, error is %v", n, len(list), err)
 		}
 	}
 	f := newFixture()
 	f.Interrupt(2, func() { f.host.Remove("eth2") })
-	if list, err := netmove.ReadAll(f.host); err != nil || len(list) != 5 {
+	if list, err := netmove.ReadAll(f.host, mayGo); err != nil || len(list) != 5 {
 		t.Errorf("%d devices, %v", len(list), err)
+	}
+}
+
+// Of a device that cannot go no more is read than tells what it does for the node.
+func TestReadAllThatMayGo(t *testing.T) {
+	f := newFixture()
+	f.host.AddDevice(netmove.Device{
+		Snapshot: netmove.Snapshot{Name: "eth8", Addresses: []netmove.Address{netmove.NewAddress(netip.MustParsePrefix("192.0.2.8/24"))}, Entries: []netmove.Entry{route("10.0.0.0/8", "192.0.2.1")}},
+		Facts:    netmove.Facts{Role: netmove.Role{Uplink: netmove.Uplink{Route: "default table main", Device: "eth8"}}, Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}},
+	})
+	read := func(mayGo bool) (eth8 netmove.Device, calls int) {
+		before := f.Calls()
+		list, err := netmove.ReadAll(f.host, func(dev netmove.Snapshot) bool { return mayGo || dev.Name != "eth8" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list, func(d netmove.Device) bool { return d.Name == "eth8" })
+		return list[i], f.Calls() - before
+	}
+	whole, many := read(true)
+	part, few := read(false)
+	if few >= many || whole.Role != part.Role || len(part.Addresses) != 1 || len(whole.Loss) != 1 || len(part.Loss)+len(part.Entries) > 0 {
+		t.Errorf("by %d calls %+v, by %d %+v", many, whole, few, part)
 	}
 }
 

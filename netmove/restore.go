@@ -136,6 +136,8 @@ func (m *Mover) compareLink(dev, want Snapshot) todo {
 	equal(&t, "name", dev.Name, want.Name, func() error { return m.renameHome(dev, want) }, "rename to %q")
 	t = append(t, compareNames(host, dev, want)...)
 	equal(&t, "alias", dev.Alias, want.Alias, func() error { return host.SetAlias(index, want.Alias) }, "set alias %q")
+	// How long a MAC is goes by the link type.
+	t = append(t, mayWantDown(compareOptions(host, dev.options(Option.isLinkType), want.options(Option.isLinkType)))...)
 	equalOrDown(&t, "mac", dev.MAC.String(), want.MAC.String(), func() error { return host.SetMAC(index, want.MAC) }, "set MAC %s")
 	equalOrDown(&t, "mtu", dev.MTU, want.MTU, func() error { return host.SetMTU(index, want.MTU) }, "set MTU %d")
 	equal(&t, "txqueuelen", dev.TxQueueLen, want.TxQueueLen,

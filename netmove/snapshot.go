@@ -27,6 +27,7 @@ type Snapshot struct {
 	Group      int        `json:"group,omitempty"`    // IFLA_GROUP
 	Flags      LinkFlags  `json:"flags"`              // the user's part of ifi_flags
 	Master     Identity   `json:"master,omitzero"`    // IFLA_MASTER; zero for none
+	Port       int        `json:"port,omitempty"`     // IFLA_BRPORT_NO, of a bridge's port
 	Addresses  []Address  `json:"addresses,omitempty"`
 	Options    []Option   `json:"options,omitempty"`
 	Entries    []Entry    `json:"entries,omitempty"`

@@ -188,18 +188,19 @@ func TestUnreadableSnapshot(t *testing.T) {
 func TestOptionParts(t *testing.T) {
 	t.Parallel()
 	for name, tc := range map[string]struct {
-		link, shared bool
-		group        string
+		link, state, shared bool
+		group               string
 	}{
-		"gso_max_size":    {true, false, ""},
-		"token":           {false, false, ""},
-		"vxlan.9":         {false, false, "vxlan"},
-		"ipvlan.1":        {false, true, "ipvlan"},
-		"ipvtap.1":        {false, true, "ipvtap"},
-		"ethtool.rings.5": {false, false, "ethtool.rings"},
+		"gso_max_size":    {true, false, false, ""},
+		"link_type":       {false, false, false, ""}, // before all others
+		"token":           {false, true, false, ""},
+		"vxlan.9":         {false, true, false, "vxlan"},
+		"ipvlan.1":        {false, true, true, "ipvlan"},
+		"ipvtap.1":        {false, true, true, "ipvtap"},
+		"ethtool.rings.5": {false, true, false, "ethtool.rings"},
 	} {
 		o := Option{Name: name}
-		if o.ofLink() != tc.link || o.ofState() == tc.link || o.shared() != tc.shared || o.group() != tc.group {
+		if o.ofLink() != tc.link || o.ofState() != tc.state || o.shared() != tc.shared || o.group() != tc.group {
 			t.Errorf("%s: of the link: %v, of the state: %v, shared: %v, group %q", name, o.ofLink(), o.ofState(), o.shared(), o.group())
 		}
 	}

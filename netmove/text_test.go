@@ -111,7 +111,7 @@ func TestOlderSnapshot(t *testing.T) {
 func TestParts(t *testing.T) {
 	t.Parallel()
 	text, err := netmove.AllParts.MarshalText()
-	if want := "link addresses entries options sysctls"; err != nil || string(text) != want {
+	if want := "link addresses entries options sysctls tunfile"; err != nil || string(text) != want {
 		t.Errorf("%s, %v; want %s", text, err, want)
 	}
 	var p netmove.Parts

@@ -92,17 +92,18 @@ const (
 	maxDefaultBits6 = 3
 )
 
-// IsDefault reports whether a unicast route to that destination is a default route.
-func IsDefault(to netip.Prefix) bool {
-	if to.Addr().Is4() {
-		return to.Bits() <= maxDefaultBits4
+// IsDefault reports whether a unicast route to a prefix of that length is a default route.
+func IsDefault(ipv6 bool, bits int) bool {
+	if ipv6 {
+		return bits <= maxDefaultBits6
 	}
-	return to.Bits() <= maxDefaultBits6
+	return bits <= maxDefaultBits4
 }
 
-// mainTable is what the node's traffic is routed by where no rule says otherwise
-// (RT_TABLE_MAIN).
-const mainTable = 254
+const (
+	mainTable  = 254 // what traffic is routed by where no rule says otherwise (RT_TABLE_MAIN)
+	localTable = 255 // addresses of the node, by the kernel (RT_TABLE_LOCAL)
+)
 
 // Uplink tells the default routes that the node's own unmarked traffic takes, in any table that
 // it looks at, from those of worse metric beside them. Other default routes are in neither.
@@ -124,12 +125,12 @@ func (r Routing) Uplink() (best, worse []DefaultRoute) {
 	return best, worse
 }
 
-// Tables are those that the node's own unmarked traffic of a family looks at for a default
-// route.
+// Tables are those that the node's own unmarked traffic of a family looks at, where a default
+// route can be.
 func (r Routing) Tables(ipv6 bool) []uint32 {
 	list := []uint32{mainTable}
 	for _, rule := range r.Rules {
-		if table := rule.Rule.Table; rule.Rule.leads(ipv6) && !slices.Contains(list, table) {
+		if table := rule.Rule.Table; rule.Rule.leads(ipv6) && table != localTable && !slices.Contains(list, table) {
 			list = append(list, table)
 		}
 	}
@@ -164,7 +165,7 @@ func (r PolicyRule) leads(ipv6 bool) bool {
 		return false
 	}
 	fits := !r.Elsewhere && r.Mark&r.Mask == 0 &&
-		(!r.From.IsValid() || r.From.Contains(anywhere)) && (!r.To.IsValid() || IsDefault(r.To))
+		(!r.From.IsValid() || r.From.Contains(anywhere)) && (!r.To.IsValid() || IsDefault(ipv6, r.To.Bits()))
 	if r.Invert {
 		return !fits || r.Part || r.To.IsValid()
 	}

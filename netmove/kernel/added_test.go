@@ -90,7 +90,7 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"macvlan beside a macvlan", []string{onLow + "macvlan mode bridge", up}, []string{"ip link add link $d name up9 type macvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up promisc on"}, nil},
 		{"ipvlan beside an ipvlan", []string{onLow + "ipvlan mode l2", up}, []string{"ip link add link $d name up9 type ipvlan; ip link set up9 netns $ns0; far $ns0 ip link set up9 up"}, nil},
 
-		// What whoever attaches to a tap tells it; a dump attaches to those that are down.
+		// What whoever attaches to a tap tells it.
 		{"header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-header $d"}, nil},
 		{"header of a tun", []string{"ip tuntap add $d mode tun"}, []string{"helper tap-header $d"}, nil},
 		{"offload of a tap", []string{"ip tuntap add $d mode tap"}, []string{"helper tap-offload $d"}, nil},
@@ -98,6 +98,13 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"filter of a tap with PI", []string{"ip tuntap add $d mode tap pi"}, []string{"helper tap-filter $d"}, nil},
 		{"offload of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"helper tap-offload $d"}, nil},
 		{"size of the header of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-size $d"}, nil},
+		{"byte order of a tap", []string{"ip tuntap add $d mode tap vnet_hdr"}, []string{"helper tap-order $d"}, nil},
+		{"link type of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ip link set $d down; helper tap-type $d; ip link set $d up"}, nil},
+		{"link type of a tun", []string{"ip tuntap add $d mode tun", up}, []string{"ip link set $d down; helper tap-type $d; ip link set $d up"}, nil},
+		{"queue of a tap", []string{"ip tuntap add $d mode tap", up}, []string{"helper tap-queue $d"}, nil},
+		{"queue of a tap with several", []string{"ip tuntap add $d mode tap multi_queue", up}, []string{"helper tap-queue $d; helper tap-queue $d"}, nil},
+		{"no speed of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d speed 4294967295 duplex full"}, nil},
+		{"speed of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d speed 100 duplex half"}, nil},
 		{"MDI-X of a tap", []string{"ip tuntap add $d mode tap"}, []string{"ethtool -s $d mdix on"}, nil},
 
 		// Options that a kind can be given, and that are not told where there are none.
@@ -116,6 +123,7 @@ func TestWhatAPodAdded(t *testing.T) {
 		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666"}, nil},
 		{"VNI with a remote", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up}, []string{"bridge vni add dev $d vni 666 remote 10.66.66.6"}, nil},
 		{"learned entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"bridge fdb add 02:66:00:00:00:15 dev $d dst 10.66.66.6 extern_learn"}, nil},
+		{"dynamic entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789", up}, []string{"ip link set $d down; bridge fdb add 02:66:00:00:00:13 dev $d dst 10.66.66.6 dynamic"}, nil},
 		{"second flood entry", []string{"ip link add $d type vxlan id 5 dstport 4789 remote 192.0.2.9", up}, []string{"bridge fdb append 00:00:00:00:00:00 dev $d dst 10.66.66.5"}, nil},
 		{"QoS map of a VLAN, in", []string{onLow + "vlan id 5 ingress-qos-map 1:2", up}, []string{"ip link set $d type vlan ingress-qos-map 2:3"}, nil},
 		{"QoS map of a VLAN, out", []string{onLow + "vlan id 5 egress-qos-map 1:2", up}, []string{"ip link set $d type vlan egress-qos-map 2:4"}, nil},
@@ -141,6 +149,7 @@ func TestWhatAHostHad(t *testing.T) {
 	t.Parallel()
 	for _, c := range []changed{
 		{"IFF_DYNAMIC", []string{vethPair, "ip link set $d dynamic on", up}, []string{"ip link set $d dynamic off"}, nil},
+		{"dynamic entry of a vxlan", []string{"ip link add $d type vxlan id 5 dstport 4789; bridge fdb add 02:00:00:00:00:13 dev $d dst 192.0.2.9 dynamic"}, []string{"ip link set $d up"}, nil},
 		{"overhead of a qdisc", []string{vethPair, up, "tc qdisc add dev $d root stab overhead 5 pfifo limit 50"}, nil, nil},
 		{"neighbor NOARP", []string{vethPair, up, "ip neigh add 192.0.2.20 lladdr 02:00:00:00:00:19 nud noarp dev $d"}, nil, nil},
 		{"proxies without a carrier", []string{"ip tuntap add $d mode tap", up, "ip neigh add proxy 192.0.2.10 dev $d; ip neigh add proxy 2001:db8::10 dev $d"}, nil, nil},
@@ -149,7 +158,7 @@ func TestWhatAHostHad(t *testing.T) {
 		{"entry of a group database", []string{vethPair, up, "ip link add br0 type bridge; ip link set br0 up; ip link set $d master br0", "bridge mdb add dev br0 port $d grp 239.1.1.5 permanent"}, nil, nil},
 		{"resilient group", []string{vethPair, up, "ip nexthop add id 310 dev $d; ip nexthop add id 311 group 310 type resilient buckets 8; ip route add 10.8.0.0/16 nhid 311"}, nil, nil},
 		{"MAC of a bond", []string{"ip link add bond0 type bond mode active-backup; ip link set bond0 address 02:00:00:00:b0:4d; " + vethPair + "; ip link set $d master bond0; ip link set bond0 up"}, nil, nil},
-		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni del dev $d vni 400-410"}, nil},
+		{"VNI of a vxlan", []string{"ip link add $d type vxlan dstport 4789 external vnifilter", up, "bridge vni add dev $d vni 400-410"}, []string{"bridge vni delete dev $d vni 400-410"}, nil},
 	} {
 		t.Run(c.name, c.test)
 	}
@@ -188,5 +197,38 @@ func TestWhatOthersKeep(t *testing.T) {
 			n.giveBack(t, plan)
 			n.host.Shell(t, c.show)
 		})
+	}
+}
+
+// What a pod tells the hardware is undone, as far as the driver does what it is told.
+func TestPhysicalAdded(t *testing.T) {
+	for _, dev := range []string{firstNIC, thirdNIC, fourthNIC} {
+		for name, attack := range map[string][]string{
+			"link": {
+				"ethtool -s $d mdix on", "ethtool -s $d wol g", "ethtool -s $d autoneg off speed 100 duplex full",
+				"ethtool -A $d autoneg off rx off tx off", "ethtool --set-eee $d eee off", "helper timestamps $d",
+			},
+			"what is received": {
+				"ethtool -K $d ntuple on; ethtool -N $d flow-type ether proto 0x88f7 action 0", "ethtool -X $d equal 1",
+				"ethtool -X $d hkey 6d:5a:56:da:25:5b:0e:c2:41:67:25:3d:43:a3:8f:b0:d0:ca:2b:cb:ae:7b:30:b4:77:cb:2d:a3:80:30:f2:0c:6a:42:b7:3b:be:ac:01:fa",
+				"ethtool -K $d rx-all on rx-fcs on", "bridge fdb add 02:66:66:66:66:67 dev $d",
+				"ip link set $d promisc on; ip link add link $d name v9 type vlan id 9; ip link set v9 up netns $ns0",
+			},
+			"queues": {
+				"ethtool -s $d mdix off", "ethtool --set-priv-flags $d legacy-rx on", "ethtool -L $d combined 1", "ethtool -G $d rx 128 tx 128",
+				"ethtool -C $d rx-usecs 77", "ethtool --per-queue $d queue_mask 0x1 --coalesce rx-usecs 77", "ip link set $d vf 0 mac 02:66:66:66:66:66 vlan 6 spoofchk off",
+				"sys 1 $d/queues/rx-0/rps_cpus", "sys 6 $d/queues/tx-0/byte_queue_limits/limit_max", "sys 3 $d/queues/tx-0/xps_cpus", "sys 6 $d/threaded",
+			},
+		} {
+			t.Run(dev+"/"+name, func(t *testing.T) {
+				n, _ := newMachine(t)
+				n.dress(t, dev)
+				before := n.host.Settled(t, dev)
+				plan := n.attach(t, netmove.Request{Device: dev, PodName: "net1"})
+				nstest.Script{Device: "net1", Places: []*nstest.NS{nstest.New(t)}, Lines: attack}.Run(t, n.pod)
+				n.giveBack(t, plan)
+				n.host.SameDump(t, dev, before)
+			})
+		}
 	}
 }

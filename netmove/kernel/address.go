@@ -22,11 +22,9 @@ const sizeofCacheinfo = 16
 // Addresses reads the addresses of one device; the kernel does the filtering
 // (NETLINK_GET_STRICT_CHK and ifa_index).
 func (ns *Namespace) Addresses(index int) ([]netmove.Address, error) {
-	msgs, err := ns.dump(func() *nl.NetlinkRequest {
-		req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
-		req.AddData(ifAddr(index, netip.Prefix{}))
-		return req
-	}, unix.RTM_NEWADDR)
+	req := nl.NewNetlinkRequest(unix.RTM_GETADDR, unix.NLM_F_DUMP)
+	req.AddData(ifAddr(index, netip.Prefix{}))
+	msgs, err := ns.dump(req, unix.RTM_NEWADDR)
 	if err != nil {
 		return nil, fmt.Errorf("addresses of ifindex %d: %w", index, classify(err))
 	}

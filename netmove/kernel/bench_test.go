@@ -96,3 +96,27 @@ func BenchmarkSnapshotOfManyQueues(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkReadAll is what is read of all devices of a node, a hundred of them in pairs, that
+// knows 250 other namespaces.
+func BenchmarkReadAll(b *testing.B) {
+	host := nstest.New(b)
+	for range 250 {
+		host.Veth(b, "gone", nstest.New(b), "away")
+		host.IP(b, "link del gone")
+	}
+	host.Shell(b, `for i in $(seq 50); do ip link add x$i type veth peer name y$i; ip link set x$i up; ip addr add 10.0.$i.1/24 dev x$i; done`)
+	ns, err := kernel.Linux{}.Open(host.Path())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer ns.Close()
+	for b.Loop() {
+		if _, err := netmove.ReadAll(ns, all); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// all is for netmove.ReadAll.
+func all(netmove.Snapshot) bool { return true }

@@ -2,6 +2,7 @@ package kernel_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -21,7 +22,7 @@ import (
 // What an attach and a return cost that does not depend on the machine: netlink requests.
 // Whoever needs one more writes it here, and why in the commit.
 const (
-	attachRequests = 38 // of a veth with one address of either family
+	attachRequests = 41 // of a veth with one address of either family
 	returnRequests = 53
 )
 
@@ -64,7 +65,7 @@ func costly(t *testing.T, addresses, others int) (attach, giveBack int64) {
 }
 
 // attachOnce is an attach from the annotation on, as the plugin does it.
-func attachOnce(t *testing.T, m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) (netmove.Plan, netmove.Namespace) {
+func attachOnce(t testing.TB, m *netmove.Mover, linux kernel.Linux, pod *nstest.NS) (netmove.Plan, netmove.Namespace) {
 	t.Helper()
 	inside, err := linux.OpenNamespace(pod.Path())
 	if err != nil {
@@ -101,6 +102,89 @@ func TestRequests(t *testing.T) {
 	const more = 7
 	if a, g := costly(t, 1+more, 0); a != attach+2*more || g != giveBack+2*more {
 		t.Errorf("with %d addresses more: %d and %d requests, without %d and %d", 2*more, a, g, attach, giveBack)
+	}
+}
+
+// readingAll is how many requests it takes to read all devices of a host that has so many
+// pairs of them, and knows so many other namespaces.
+func readingAll(t *testing.T, pairs, namespaces int, mayGo func(netmove.Snapshot) bool) (requests int) {
+	t.Helper()
+	linux := kernel.Linux{Asked: func() { requests++ }}
+	host := nstest.New(t)
+	for range namespaces {
+		// An id is for as long as the namespace is there.
+		host.Veth(t, "gone", nstest.New(t), "away")
+		host.IP(t, "link del gone")
+	}
+	for i := range pairs {
+		host.Shell(t, fmt.Sprintf("ip link add x%[1]d type veth peer name y%[1]d; ip link set x%[1]d up; ip addr add 10.0.%[1]d.1/24 dev x%[1]d", i))
+	}
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	for range 2 { // the first one finds out what a veth does not have
+		requests = 0
+		if list, err := netmove.ReadAll(ns, mayGo); err != nil || len(list) != 1+2*pairs {
+			t.Fatalf("%d devices, %v", len(list), err)
+		}
+	}
+	return requests
+}
+
+// What other namespaces have on devices, and what all routes are to them, is looked at once for
+// all devices.
+func TestRequestsForAll(t *testing.T) {
+	t.Parallel()
+	one, two, three := readingAll(t, 1, 1, all), readingAll(t, 2, 1, all), readingAll(t, 3, 1, all)
+	if two-one != three-two {
+		t.Errorf("%d, %d, %d requests for one, two, three pairs of devices", one, two, three)
+	}
+	const more = 5
+	few, many := readingAll(t, 1, 1+more, all)-one, readingAll(t, 3, 1+more, all)-three
+	if few != more || many != more {
+		t.Errorf("for %d more namespaces %d requests with one pair of devices, and %d with three", more, few, many)
+	}
+	// A device that cannot go is looked for, found again for its addresses and its role, and
+	// asked for the addresses.
+	const each = 4
+	none := func(netmove.Snapshot) bool { return false }
+	if few, many := readingAll(t, 1, 1, none), readingAll(t, 3, 1, none); many-few != 2*2*each {
+		t.Errorf("%d and %d requests for one and three pairs of devices that cannot go", few, many)
+	}
+}
+
+// The devices of a pod are read together: what the routes of others are to them is one look.
+func TestRequestsForSome(t *testing.T) {
+	t.Parallel()
+	requests := 0
+	linux := kernel.Linux{Asked: func() { requests++ }}
+	host := nstest.New(t)
+	host.Veth(t, "gone", nstest.New(t), "away")
+	host.IP(t, "link del gone")
+	var names []string
+	for i := range 4 {
+		host.Shell(t, fmt.Sprintf("ip link add x%[1]d type veth peer name y%[1]d; ip link set x%[1]d up; ip addr add 10.0.%[1]d.1/24 dev x%[1]d", i))
+		names = append(names, fmt.Sprintf("x%d", i))
+	}
+	ns, err := linux.Open(host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	read := func(names ...string) int {
+		requests = 0
+		if _, errs := netmove.ReadEach(ns, names...); errors.Join(errs...) != nil {
+			t.Fatal(errs)
+		}
+		return requests
+	}
+	read(names...)    // finds out what a veth does not have
+	const shared = 10 // two dumps of own routes, two of rules, three of tables, and three about other namespaces
+	one, two, four := read(names[:1]...), read(names[:2]...), read(names...)
+	if four-two != 2*(one-shared) {
+		t.Errorf("%d, %d, %d requests for one, two, four devices: two more want %d", one, two, four, 2*(one-shared))
 	}
 }
 

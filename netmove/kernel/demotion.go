@@ -3,6 +3,7 @@ package kernel
 import (
 	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
@@ -14,22 +15,16 @@ import (
 func (ns *Namespace) HasRoute(want netmove.RouteRequest) (bool, error) {
 	is6 := want.To.Addr().Is6()
 	table := cmp.Or(want.Table, unix.RT_TABLE_MAIN)
-	msgs, err := ns.routesOf(family(is6), table)
+	has, err := gatherRoutes(ns, routeFilter{family: family(is6), table: table}, func(has *bool, msg []byte) error {
+		rt := nl.DeserializeRtMsg(msg)
+		*has = *has || rt.Tos == 0 && rt.Src_len == 0 && prefixOf(msg) == want.To &&
+			u32(routeAttribute(msg, unix.RTA_PRIORITY)) == want.EffectiveMetric()
+		return nil
+	})
 	if err != nil {
 		return false, fmt.Errorf("routes of table %d: %w", table, classify(err))
 	}
-	for _, dumped := range msgs {
-		msg, err := parseMessage(dumped, unix.SizeofRtMsg)
-		if err != nil {
-			return false, err
-		}
-		rt := nl.DeserializeRtMsg(msg.fixed)
-		if rt.Tos == 0 && rt.Src_len == 0 && destination(rt, msg.attribute(unix.RTA_DST)) == want.To &&
-			u32(msg.attribute(unix.RTA_PRIORITY)) == want.EffectiveMetric() {
-			return true, nil
-		}
-	}
-	return false, nil
+	return has, nil
 }
 
 // demotion is how much worse the metric of a default route becomes than that of the one that
@@ -39,16 +34,20 @@ const demotion = 1024
 // Demotions tells which default routes of the main table do not have a worse metric than that,
 // and what they are with one.
 func (ns *Namespace) Demotions(ipv6 bool, metric uint32) ([]netmove.Replacement, error) {
-	msgs, err := ns.routesOf(family(ipv6), unix.RT_TABLE_MAIN)
+	const length = 1 // offset of the prefix's in struct rtmsg
+	main := routeFilter{family: family(ipv6), table: unix.RT_TABLE_MAIN}
+	msgs, err := gatherRoutes(ns, main, func(list *[][]byte, msg []byte) error {
+		if isDefaultRoute(msg) && msg[length] == 0 {
+			*list = append(*list, slices.Clone(msg))
+		}
+		return nil
+	})
 	if err != nil {
 		return nil, classify(err)
 	}
 	taken := map[uint32]bool{}
 	var rivals []sourced
 	for _, msg := range msgs {
-		if rt := nl.DeserializeRtMsg(msg); !isDefaultRoute(msg) || rt.Dst_len != 0 {
-			continue
-		}
 		r, err := parseSourced(msg)
 		if err != nil {
 			return nil, err

@@ -89,15 +89,6 @@ func (ns *Namespace) request(verb, flags int, msg []byte) error {
 	return err
 }
 
-// dumpOf dumps a table with what the message says as a filter.
-func (ns *Namespace) dumpOf(verb int, reply uint16, msg []byte) ([][]byte, error) {
-	return ns.dump(func() *nl.NetlinkRequest {
-		req := nl.NewNetlinkRequest(verb, unix.NLM_F_DUMP)
-		req.AddRawData(msg)
-		return req
-	}, reply)
-}
-
 // attribute is one of a message's.
 type attribute = syscall.NetlinkRouteAttr
 
@@ -141,7 +132,7 @@ func findAttribute(attrs []byte, typ uint16) []byte {
 		if binary.NativeEndian.Uint16(attrs[2:])&nl.NLA_TYPE_MASK == typ {
 			return attrs[unix.SizeofRtAttr:size]
 		}
-		attrs = attrs[min(unix.NLMSG_ALIGNTO*((size+unix.NLMSG_ALIGNTO-1)/unix.NLMSG_ALIGNTO), len(attrs)):]
+		attrs = attrs[min(aligned(size), len(attrs)):]
 	}
 	return nil
 }

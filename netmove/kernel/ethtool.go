@@ -91,6 +91,10 @@ func (g ethtoolGroup) unknown(typ uint16, value []byte) bool {
 	return false
 }
 
+// toldAsSet reports whether the driver tells speed, duplex and connector as they were set, as
+// there is no link to ask: that there is none is a setting, too.
+func toldAsSet(id netmove.Identity) bool { return id.Kind == "tun" || id.Driver == "virtio_net" }
+
 // portNone is the connector of a device without one (PORT_NONE); what is above it is none that
 // the kernel has a name for (PORT_OTHER). Drivers tell these as long as nothing is plugged in.
 const portNone = 0xef
@@ -175,7 +179,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 		for _, a := range msg.attrs {
 			if typ := a.Attr.Type & nl.NLA_TYPE_MASK; typ != headerAttr && !slices.Contains(g.reported, typ) {
 				l.addOption(ethtoolPrefix+g.name+"."+strconv.Itoa(int(a.Attr.Type)), a.Value)
-				l.Options[len(l.Options)-1].Unknown = g.unknown(typ, a.Value)
+				l.Options[len(l.Options)-1].Unknown = g.unknown(typ, a.Value) && !toldAsSet(dev.Identity)
 			}
 		}
 	}

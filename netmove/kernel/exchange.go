@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"slices"
@@ -26,7 +27,21 @@ func (ns *Namespace) exchange(req *nl.NetlinkRequest, reply uint16) ([][]byte, e
 	return ns.exchangeOn(ns.sock, req, reply)
 }
 
-func (ns *Namespace) exchangeOn(sock *socket, req *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
+func (ns *Namespace) exchangeOn(sock *socket, req *nl.NetlinkRequest, reply uint16) (msgs [][]byte, err error) {
+	err = ns.each(sock, req, reply, func(msg []byte) error {
+		msgs = append(msgs, slices.Clone(msg))
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return msgs, nil
+}
+
+// each sends one request and calls take for each answer of the type reply, 0 for all, while
+// the next ones are still in the kernel: a table may be larger than our memory. Take must
+// not keep what it is given, and must not use the socket.
+func (ns *Namespace) each(sock *socket, req *nl.NetlinkRequest, reply uint16, take func(msg []byte) error) error {
 	sock.Socket.Lock()
 	defer sock.Socket.Unlock()
 	defer ns.kernel.watch("a netlink request")()
@@ -35,24 +50,22 @@ func (ns *Namespace) exchangeOn(sock *socket, req *nl.NetlinkRequest, reply uint
 	}
 	req.Seq = atomic.AddUint32(&sock.Seq, 1)
 	if err := unix.Sendto(sock.Socket.GetFd(), req.Serialize(), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, err
+		return err
 	}
-	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0}
+	a := answer{seq: req.Seq, reply: reply, ack: req.Flags&unix.NLM_F_ACK != 0, give: take}
 	for !a.whole {
-		msgs, err := sock.receive(req.Type == unix.RTM_GETLINK)
-		if err != nil {
-			return nil, err
+		datagram, err := sock.receive(req.Type == unix.RTM_GETLINK)
+		if err == nil {
+			err = a.takeAll(datagram)
 		}
-		for _, m := range msgs {
-			if err := a.take(m); err != nil {
-				return nil, err
-			}
+		if err != nil {
+			return err
 		}
 	}
 	if a.interrupted {
-		return nil, errInterrupted
+		return errInterrupted
 	}
-	return a.msgs, nil
+	return a.refused
 }
 
 // usual is the size of a buffer for answers. The kernel makes dumps as large as the reader's
@@ -70,9 +83,9 @@ func newSocket(s *nl.NetlinkSocket) *socket {
 	return &socket{SocketHandle: &nl.SocketHandle{Socket: s}}
 }
 
-// receive reads one datagram. One that is about a device is of whatever size, and so is
-// asked for that first.
-func (s *socket) receive(ofDevice bool) ([]syscall.NetlinkMessage, error) {
+// receive reads one datagram, which is of use until the next one. One that is about a device
+// is of whatever size, and so is asked for that first.
+func (s *socket) receive(ofDevice bool) ([]byte, error) {
 	fd, size := s.Socket.GetFd(), usual
 	for {
 		var err error
@@ -89,7 +102,7 @@ func (s *socket) receive(ofDevice bool) ([]syscall.NetlinkMessage, error) {
 		case err == nil && size > len(s.room):
 			return nil, fmt.Errorf("answer of %d bytes, in place of %d", size, len(s.room))
 		case err == nil:
-			return syscall.ParseNetlinkMessage(slices.Clone(s.room[:size]))
+			return s.room[:size], nil
 		case is(err, unix.EAGAIN):
 			// The kernel answers before send returns, but for what other
 			// requests to it wait for.
@@ -107,13 +120,36 @@ type answer struct {
 	seq         uint32
 	reply       uint16
 	ack         bool // the end is an acknowledgement
-	msgs        [][]byte
+	give        func(msg []byte) error
+	refused     error // of give, which is given no more then
 	whole       bool
 	interrupted bool
 }
 
+// takeAll takes in the messages of a datagram.
+func (a *answer) takeAll(datagram []byte) error {
+	for len(datagram) >= unix.SizeofNlMsghdr {
+		size := int(u32(datagram))
+		if size < unix.SizeofNlMsghdr || size > len(datagram) {
+			return fmt.Errorf("message of %d bytes, of %d that are left", size, len(datagram))
+		}
+		header := syscall.NlMsghdr{
+			Len: uint32(size), Type: binary.NativeEndian.Uint16(datagram[4:]), Flags: binary.NativeEndian.Uint16(datagram[6:]),
+			Seq: u32(datagram[8:]),
+		}
+		if err := a.take(syscall.NetlinkMessage{Header: header, Data: datagram[unix.SizeofNlMsghdr:size]}); err != nil {
+			return err
+		}
+		datagram = datagram[min(aligned(size), len(datagram)):]
+	}
+	return nil
+}
+
+// aligned is the size with what is left free after it, of messages and attributes.
+func aligned(size int) int { return (size + unix.NLMSG_ALIGNTO - 1) &^ (unix.NLMSG_ALIGNTO - 1) }
+
 // take takes in one message. Those of earlier requests, left unread after an
-// error, are dropped.
+// error, are dropped. A dump is read to its end, since there is none beside it.
 func (a *answer) take(m syscall.NetlinkMessage) error {
 	if m.Header.Seq != a.seq || a.whole {
 		return nil
@@ -126,8 +162,8 @@ func (a *answer) take(m syscall.NetlinkMessage) error {
 		a.whole = true
 		return answerError(m)
 	}
-	if a.reply == 0 || m.Header.Type == a.reply {
-		a.msgs = append(a.msgs, m.Data)
+	if (a.reply == 0 || m.Header.Type == a.reply) && a.refused == nil {
+		a.refused = a.give(m.Data)
 	}
 	if m.Header.Flags&unix.NLM_F_MULTI == 0 && !a.ack {
 		a.whole = true
@@ -159,7 +195,7 @@ func extendedAck(m syscall.NetlinkMessage) string {
 	rest := m.Data[4:]
 	skip := unix.SizeofNlMsghdr
 	if m.Header.Flags&unix.NLM_F_CAPPED == 0 {
-		skip = int(u32(rest)+3) &^ 3 // the request comes back, too
+		skip = aligned(int(u32(rest))) // the request comes back, too
 	}
 	if skip > len(rest) {
 		return ""

@@ -14,8 +14,9 @@ import (
 
 // foreignUppers tells of the devices that are built on the device and live in other
 // namespaces: sysfs shows those of its own namespace only.
-func (ns *Namespace) foreignUppers(l *link, dev netmove.Snapshot) ([]string, error) {
-	found, err := ns.uppersElsewhere(l.Identity.Index)
+func (s *survey) foreignUppers(l *link, dev netmove.Snapshot) ([]string, error) {
+	ns := s.ns
+	found, err := s.uppersElsewhere(l.Identity.Index)
 	if err != nil {
 		return nil, err
 	}
@@ -36,8 +37,17 @@ func (ns *Namespace) foreignUppers(l *link, dev netmove.Snapshot) ([]string, err
 	return list, err
 }
 
-// uppersElsewhere finds them in the namespaces that this one knows.
-func (ns *Namespace) uppersElsewhere(index int) ([]upper, error) {
+// uppersElsewhere are those in the namespaces that this one knows.
+func (s *survey) uppersElsewhere(index int) (_ []upper, err error) {
+	if s.elsewhere == nil {
+		s.elsewhere, err = s.ns.standingElsewhere()
+	}
+	return s.elsewhere[index], err
+}
+
+// standingElsewhere finds the devices of other namespaces that are built on one of this, by
+// the ifindex of that.
+func (ns *Namespace) standingElsewhere() (map[int][]upper, error) {
 	ids, err := ns.known()
 	if err != nil {
 		return nil, err
@@ -51,16 +61,24 @@ func (ns *Namespace) uppersElsewhere(index int) ([]upper, error) {
 		if id == self {
 			continue
 		}
-		more, err := ns.stackedIn(id, index)
+		more, err := ns.stackedIn(id, func(lower int) bool { return lower != 0 })
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, more...)
 	}
 	if len(found) > 0 && self == unix.NETNSA_NSID_NOT_ASSIGNED {
-		self, err = ns.idOf(int(ns.file)) // the dump has given it one
+		if self, err = ns.idOf(int(ns.file)); err != nil { // the dump has given it one
+			return nil, err
+		}
 	}
-	return slices.DeleteFunc(found, func(u upper) bool { return u.lowerNetns != self }), err
+	below := map[int][]upper{}
+	for _, u := range found {
+		if u.lowerNetns == self {
+			below[u.standsOn()] = append(below[u.standsOn()], u)
+		}
+	}
+	return below, nil
 }
 
 // canBeProbed reports whether a probe tells anything. Of a port, and of one with a macvlan

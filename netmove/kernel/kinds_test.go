@@ -131,6 +131,39 @@ func TestPorts(t *testing.T) {
 	}
 }
 
+// Ports of one bridge have their numbers again, in whatever order a pod has got them.
+func TestReturnPortNumbers(t *testing.T) {
+	t.Parallel()
+	for _, order := range [][]string{{"eth1", "eth2", "eth3"}, {"eth3", "eth1", "eth2"}, {"eth3", "eth2", "eth1"}} {
+		t.Run(strings.Join(order, " "), func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.host.Shell(t, `
+				set -e
+				ip link add br0 type bridge
+				ip link set br0 up
+				for d in eth1 eth2 eth3; do
+					ip link add $d type veth peer name far$d
+					ip link set far$d up
+					ip link set $d master br0 up
+				done
+				bridge link set dev eth1 backup_port eth2`)
+			before := map[string]string{}
+			var requests []netmove.Request
+			for _, dev := range order {
+				before[dev] = n.host.Settled(t, dev)
+				requests = append(requests, netmove.Request{Device: dev})
+			}
+			plan := n.attach(t, requests...)
+			_ = n.mover.Undo(n.podNS, plan) // the backup of eth1 comes home after it
+			n.giveBack(t, plan)
+			for _, dev := range order {
+				n.host.SameDump(t, dev, before[dev])
+			}
+		})
+	}
+}
+
 // What the kernel binds to its namespace is refused before anything is touched.
 func TestBoundKinds(t *testing.T) {
 	t.Parallel()

@@ -48,7 +48,7 @@ func kinds() []kind {
 		{name: "vti6", atOnce: true, also: everyOption},
 		{name: "xfrm", atOnce: true, also: everyOption},
 		{
-			name: "tun", options: tunOptions, also: "offloads, headers, a filter where there was none",
+			name: "tun", options: tunOptions, also: "link type, offloads, headers, a filter where there was none",
 			left: "an owner or a group where there was none, filters of MACs, eBPF programs, another filter than there was",
 		},
 		{name: "wireguard", also: "keys and peers"},

@@ -112,6 +112,9 @@ func parseLink(msg []byte) (link, error) {
 	if l.ownMAC != nil {
 		l.MAC = l.ownMAC
 	}
+	if l.Identity.Kind == "tun" {
+		l.addOption(netmove.LinkType, number(uint32(l.hardware)))
+	}
 	l.Role.Immovable = l.Role.Immovable || boundToNamespace(l.Identity.Kind)
 	l.Role.ForeignPeer = isPair(l.Identity.Kind) && l.lowerForeign
 	if !l.lowerForeign {

@@ -2,58 +2,98 @@ package kernel
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// shownLosses is how many losses of one kind are told one by one.
+// told is what is told of the losses of one kind: a device may lose a million routes.
+type told struct {
+	texts []string // the first few
+	more  int
+}
+
+// shownLosses is how many of one kind are told one by one.
 const shownLosses = 3
+
+// add tells of one more.
+func (t *told) add(text func() string) {
+	if len(t.texts) < shownLosses {
+		t.texts = append(t.texts, text())
+	} else {
+		t.more++
+	}
+}
+
+// addAll tells of others, too.
+func (t *told) addAll(others told) {
+	for _, text := range others.texts {
+		t.add(func() string { return text })
+	}
+	t.more += others.more
+}
+
+// all tells of those in a list.
+func all(texts []string, err error) (t told, _ error) {
+	t.addAll(told{texts: texts})
+	return t, err
+}
+
+func (t *told) String() string {
+	if t.more == 0 {
+		return strings.Join(t.texts, ", ")
+	}
+	return strings.Join(append(slices.Clone(t.texts), fmt.Sprintf("%d more", t.more)), ", ")
+}
 
 // loss tells what of the device's state, and of the rest of the node's, a move loses and
 // nothing puts back, or what does not work meanwhile.
-func (ns *Namespace) loss(l *link, dev netmove.Snapshot, routes []string) ([]netmove.Loss, error) {
+func (s *survey) loss(l *link, dev netmove.Snapshot, routes told) ([]netmove.Loss, error) {
 	var list []netmove.Loss
 	for _, kind := range netmove.LossKinds() {
-		lost, err := ns.lossOf(kind, l, dev, routes)
+		lost, err := s.lossOf(kind, l, dev, routes)
 		if err != nil {
 			return nil, err
 		}
-		if more := len(lost) - shownLosses; more > 0 {
-			lost = append(lost[:shownLosses:shownLosses], fmt.Sprintf("%d more", more))
-		}
-		if len(lost) > 0 {
-			list = append(list, netmove.Loss{Kind: kind, Text: strings.Join(lost, ", ")})
+		if text := lost.String(); text != "" {
+			list = append(list, netmove.Loss{Kind: kind, Text: text})
 		}
 	}
 	return list, nil
 }
 
 // lossOf tells of the losses of one kind.
-func (ns *Namespace) lossOf(kind netmove.LossKind, l *link, dev netmove.Snapshot, routes []string) ([]string, error) {
+func (s *survey) lossOf(kind netmove.LossKind, l *link, dev netmove.Snapshot, routes told) (told, error) {
+	ns := s.ns
 	switch kind {
 	case netmove.LossQdisc:
-		return ns.lostTC(dev)
+		return all(ns.lostTC(dev))
 	case netmove.LossRoutes:
 		mpls, err := ns.mplsRoutes(dev)
-		return append(routes, mpls...), err
+		routes.addAll(mpls)
+		return routes, err
 	case netmove.LossUppers:
-		foreign, err := ns.foreignUppers(l, dev)
-		return append(forgetful(dev, l.Role), foreign...), err
+		foreign, err := s.foreignUppers(l, dev)
+		if err != nil {
+			return told{}, err
+		}
+		ports, err := ns.backedUp(dev)
+		return all(slices.Concat(forgetful(dev, l.Role), ports, foreign), err)
 	case netmove.LossRDMA:
-		return ns.softRDMA(dev)
+		return all(ns.softRDMA(dev))
 	case netmove.LossCANGW:
-		return ns.canRules(l)
+		return all(ns.canRules(l))
 	case netmove.LossDCB:
-		return ns.dcbApps(dev)
+		return all(ns.dcbApps(dev))
 	case netmove.LossIPsec:
-		return ns.offloadedIPsec(dev)
+		return all(ns.offloadedIPsec(dev))
 	case netmove.LossNFT:
-		return ns.nftHooks(dev)
+		return all(ns.nftHooks(dev))
 	case netmove.LossKindOf:
-		return unrestorable(dev), nil
+		return all(unrestorable(dev), nil)
 	}
-	return nil, fmt.Errorf("no loss of kind %q", kind)
+	return told{}, fmt.Errorf("no loss of kind %q", kind)
 }
 
 // forgetful tells of devices on this one that a move of it would do away with.

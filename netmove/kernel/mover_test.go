@@ -93,7 +93,7 @@ func (n *node) attach(t *testing.T, requests ...netmove.Request) netmove.Plan {
 
 func (n *node) giveBack(t *testing.T, plan netmove.Plan) {
 	t.Helper()
-	for i := range plan {
+	for _, i := range netmove.Homeward(plan) {
 		if err := n.mover.Return(n.podNS, &plan[i]); err != nil {
 			t.Errorf("return %q: %v", plan[i].Before.Name, err)
 		}

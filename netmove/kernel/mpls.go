@@ -13,27 +13,23 @@ import (
 
 // mplsRoutes tells of the MPLS routes through the device. The kernel takes the device out of
 // them when it leaves, and deletes none of them (mpls_ifdown).
-func (ns *Namespace) mplsRoutes(dev netmove.Snapshot) ([]string, error) {
+func (ns *Namespace) mplsRoutes(dev netmove.Snapshot) (told, error) {
 	if _, err := os.Stat("/proc/sys/net/mpls"); errors.Is(err, os.ErrNotExist) {
-		return nil, nil // Linux without MPLS, or its module is not loaded
+		return told{}, nil // Linux without MPLS, or its module is not loaded
 	}
-	msgs, err := ns.routeMessages(dev.Identity.Index, unix.AF_MPLS)
+	through := routeFilter{family: unix.AF_MPLS, index: dev.Identity.Index}
+	list, err := gatherRoutes(ns, through, func(list *told, msg []byte) error {
+		// A kernel that has no such routes dumps those of all families in their place.
+		if label := routeAttribute(msg, unix.RTA_DST); msg[0] == unix.AF_MPLS && len(label) == 4 {
+			list.add(func() string { return fmt.Sprintf("MPLS label %d", binary.BigEndian.Uint32(label)>>12) })
+		}
+		return nil
+	})
 	if answersNone(err) {
-		return nil, nil
+		return told{}, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("MPLS routes: %w", err)
-	}
-	var list []string
-	for _, m := range msgs {
-		msg, err := parseMessage(m, unix.SizeofRtMsg)
-		if err != nil {
-			return nil, err
-		}
-		// A kernel that has no such routes dumps those of all families in their place.
-		if label := msg.attribute(unix.RTA_DST); msg.fixed[0] == unix.AF_MPLS && len(label) == 4 {
-			list = append(list, fmt.Sprintf("MPLS label %d", binary.BigEndian.Uint32(label)>>12))
-		}
+		return told{}, fmt.Errorf("MPLS routes: %w", err)
 	}
 	return list, nil
 }

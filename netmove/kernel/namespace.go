@@ -259,21 +259,6 @@ func (ns *Namespace) Close() error {
 // fd is the namespace's descriptor as an attribute's value.
 func (ns *Namespace) fd() []byte { return nl.Uint32Attr(uint32(int(ns.file))) }
 
-// dump repeats a dump until it was not interrupted by a change.
-func (ns *Namespace) dump(req func() *nl.NetlinkRequest, reply uint16) ([][]byte, error) {
-	return uninterrupted(func() ([][]byte, error) { return ns.exchange(req(), reply) })
-}
-
-func uninterrupted(dump func() ([][]byte, error)) (msgs [][]byte, err error) {
-	const tries = 10
-	for range tries {
-		if msgs, err = dump(); !errors.Is(err, errInterrupted) {
-			break
-		}
-	}
-	return msgs, err
-}
-
 // is reports whether err holds one of the errnos.
 func is(err error, errnos ...syscall.Errno) bool {
 	for _, errno := range errnos {

@@ -1,8 +1,10 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"github.com/vishvananda/netlink/nl"
@@ -31,44 +33,39 @@ const (
 // nexthops reads the nexthop objects through the device, and the groups that
 // such an object is in.
 func (ns *Namespace) nexthops(dev *link) ([]netmove.Entry, error) {
-	single, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(dev.Identity.Index))))
+	through := nl.NewRtAttr(unix.NHA_OIF, nl.Uint32Attr(uint32(dev.Identity.Index)))
+	single, err := ns.nexthopDump(through, func([]byte) bool { return true })
 	if err != nil || len(single) == 0 {
 		return nil, err
 	}
-	groups, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil))
-	if err != nil {
-		return nil, err
-	}
 	ours := map[uint32]bool{}
-	var list []netmove.Entry
 	for _, msg := range single {
 		ours[u32(msg.attribute(unix.NHA_ID))] = true
+	}
+	groups, err := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil), func(msg []byte) bool {
+		return hasAny(findAttribute(msg[sizeofNhmsg:], unix.NHA_GROUP), ours)
+	})
+	var list []netmove.Entry
+	for _, msg := range append(single, groups...) {
 		list = appendNexthop(list, msg, dev.Identity.Index)
 	}
-	for _, msg := range groups {
-		if hasAny(msg.attribute(unix.NHA_GROUP), ours) {
-			list = appendNexthop(list, msg, dev.Identity.Index)
-		}
-	}
-	return list, nil
+	return list, err
 }
 
-func (ns *Namespace) nexthopDump(filters ...*nl.RtAttr) ([]message, error) {
-	msg := message{fixed: make([]byte, sizeofNhmsg)}
-	for _, f := range filters {
-		msg.add(f.Type, f.Data)
-	}
-	dumped, err := ns.dumpOf(unix.RTM_GETNEXTHOP, unix.RTM_NEWNEXTHOP, msg.bytes())
+// nexthopDump reads those of the objects for which wanted is true. A routing daemon may have
+// made many.
+func (ns *Namespace) nexthopDump(filter *nl.RtAttr, wanted func(msg []byte) bool) ([]message, error) {
+	req := dumpRequest(unix.RTM_GETNEXTHOP, append(make([]byte, sizeofNhmsg), filter.Serialize()...))
+	msgs, err := gather(ns, req, unix.RTM_NEWNEXTHOP, func(msgs *[]message, dumped []byte) error {
+		if len(dumped) >= sizeofNhmsg && !wanted(dumped) {
+			return nil
+		}
+		msg, err := parseMessage(dumped, sizeofNhmsg)
+		*msgs = append(*msgs, msg)
+		return err
+	})
 	if is(err, unix.EOPNOTSUPP) {
 		return nil, nil // a kernel without nexthop objects
-	}
-	var msgs []message
-	for _, d := range dumped {
-		msg, perr := parseMessage(d, sizeofNhmsg)
-		if perr != nil {
-			return nil, perr
-		}
-		msgs = append(msgs, msg)
 	}
 	return msgs, err
 }
@@ -145,17 +142,14 @@ func (ns *Namespace) putNexthop(index int, e netmove.Entry) error {
 	if !is(err, unix.EEXIST) || msg.attribute(unix.NHA_GROUP) == nil {
 		return err
 	}
-	groups, derr := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil))
-	if derr != nil {
-		return derr
-	}
 	id, want := u32(msg.attribute(unix.NHA_ID)), msg.attribute(unix.NHA_GROUP)
-	for _, g := range groups {
-		if u32(g.attribute(unix.NHA_ID)) == id && isPart(g.attribute(unix.NHA_GROUP), want) {
-			return ns.request(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
-		}
+	remnants, derr := ns.nexthopDump(nl.NewRtAttr(unix.NHA_GROUPS, nil), func(g []byte) bool {
+		return u32(findAttribute(g[sizeofNhmsg:], unix.NHA_ID)) == id && isPart(findAttribute(g[sizeofNhmsg:], unix.NHA_GROUP), want)
+	})
+	if derr != nil || len(remnants) == 0 {
+		return errors.Join(err, derr)
 	}
-	return err
+	return ns.request(unix.RTM_NEWNEXTHOP, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
 }
 
 // dropNexthop removes the object, and with it the routes through it.
@@ -182,4 +176,50 @@ func isPart(group, of []byte) bool {
 		}
 	}
 	return true
+}
+
+// nexthopObjects are nexthop objects by id: the devices of single ones, the members of groups.
+type nexthopObjects struct {
+	devices map[uint32]int
+	members map[uint32][]uint32
+}
+
+// nexthopCarriers finds out which devices carry each of the nexthop objects.
+func (ns *Namespace) nexthopCarriers() (nexthopCarriers, error) {
+	req := dumpRequest(unix.RTM_GETNEXTHOP, make([]byte, sizeofNhmsg))
+	all, err := gather(ns, req, unix.RTM_NEWNEXTHOP, func(all *nexthopObjects, msg []byte) error {
+		if len(msg) < sizeofNhmsg {
+			return errors.New("short RTM_NEWNEXTHOP")
+		}
+		all.take(msg[sizeofNhmsg:])
+		return nil
+	})
+	if err != nil && !is(err, unix.EOPNOTSUPP) {
+		return nil, fmt.Errorf("nexthop objects: %w", err)
+	}
+	carriers := nexthopCarriers{}
+	for id, index := range all.devices {
+		carriers[id] = []int{index}
+	}
+	for id, members := range all.members {
+		for _, member := range members {
+			if index, ok := all.devices[member]; ok && !slices.Contains(carriers[id], index) {
+				carriers[id] = append(carriers[id], index)
+			}
+		}
+	}
+	return carriers, nil
+}
+
+func (o *nexthopObjects) take(attrs []byte) {
+	if o.devices == nil {
+		o.devices, o.members = map[uint32]int{}, map[uint32][]uint32{}
+	}
+	id := u32(findAttribute(attrs, unix.NHA_ID))
+	if device := findAttribute(attrs, unix.NHA_OIF); device != nil {
+		o.devices[id] = int(u32(device))
+	}
+	for g := findAttribute(attrs, unix.NHA_GROUP); len(g) >= sizeofNexthopGrp; g = g[sizeofNexthopGrp:] {
+		o.members[id] = append(o.members[id], u32(g))
+	}
 }

@@ -30,7 +30,7 @@ func (ns *Namespace) knownTo(id int) ([]int, error) {
 }
 
 func (ns *Namespace) nsids(wanted uint16, attrs ...*nl.RtAttr) ([]int, error) {
-	msgs, err := ns.dump(func() *nl.NetlinkRequest { return nsidRequest(unix.NLM_F_DUMP, attrs...) }, unix.RTM_NEWNSID)
+	msgs, err := ns.dump(nsidRequest(unix.NLM_F_DUMP, attrs...), unix.RTM_NEWNSID)
 	if err != nil {
 		return nil, fmt.Errorf("ids of network namespaces: %w", err)
 	}

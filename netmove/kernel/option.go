@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"encoding/binary"
 	"slices"
 	"strings"
 
@@ -71,7 +72,11 @@ func (l *link) setInfo(info []byte) error {
 	if master == "" {
 		return nil
 	}
-	return l.addOptions(master+slaveSuffix, msg.attribute(unix.IFLA_INFO_SLAVE_DATA))
+	port := msg.attribute(unix.IFLA_INFO_SLAVE_DATA)
+	if no := findAttribute(port, unix.IFLA_BRPORT_NO); master == "bridge" && len(no) == 2 {
+		l.Port = int(binary.NativeEndian.Uint16(no))
+	}
+	return l.addOptions(master+slaveSuffix, port)
 }
 
 // setOwnMAC takes over the MAC that the bond gives its port back when that leaves
@@ -161,6 +166,9 @@ func (l *link) setFamilies(spec []byte) error {
 func (ns *Namespace) SetOption(index int, o netmove.Option) error {
 	if s, ok := sourceOf(o.Name); ok {
 		return s.set(ns, index, strings.TrimPrefix(o.Name, s.prefix), o.Value)
+	}
+	if o.Name == netmove.LinkType {
+		return ns.setLinkType(index, o.Value)
 	}
 	if o.Name == carrierOption {
 		return ns.setCarrier(index, o.Value)

@@ -2,7 +2,6 @@ package kernel
 
 import (
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -20,85 +19,77 @@ func placeFlag(p netmove.Place) int {
 	return unix.NLM_F_EXCL
 }
 
-// place finds out where the device's routes stand among those of all devices. The kernel
-// tells a table in its order, and filters by no prefix: routes of a family are read only
-// if the device has some.
-func (ns *Namespace) place(list []netmove.Entry, index int) error {
-	own := map[string]string{} // by message: what it shares with those beside it
-	for _, e := range list {
-		msg, err := parseMessage(e.Message, unix.SizeofRtMsg)
-		if err != nil {
+// beside are dumped routes by what they share that stand beside one another, in the kernel's
+// order.
+type beside map[string][][]byte
+
+// appendRouteKey appends what a dumped route shares with those beside it: prefix, TOS, metric
+// and table.
+func appendRouteKey(key, msg []byte) []byte {
+	key = append(key, msg[:rtmTable+1]...) // family, lengths, TOS, table
+	for _, typ := range [...]uint16{unix.RTA_DST, unix.RTA_SRC, unix.RTA_PRIORITY, unix.RTA_TABLE} {
+		value := routeAttribute(msg, typ)
+		key = append(append(key, byte(len(value))), value...)
+	}
+	return key
+}
+
+// place finds out where the routes of a device, and of those that are built on it, stand among
+// those of all devices.
+func (ns *Namespace) place(dev netmove.Snapshot, all beside) error {
+	for _, u := range dev.Uppers {
+		if err := ns.place(u, all); err != nil {
 			return err
 		}
-		own[string(e.Message)] = msg.routeKey()
 	}
-	beside, err := ns.beside(own, index)
+	own := map[string]string{} // by message: what it shares
+	for _, e := range dev.Entries {
+		if e.Table == netmove.TableRoute {
+			own[string(e.Message)] = string(appendRouteKey(nil, e.Message))
+		}
+	}
+	near, err := ns.near(own, dev.Identity.Index, all)
 	if err != nil {
 		return err
 	}
 	var put []string
-	for i, e := range list {
+	there := func(m string) bool { _, ours := own[m]; return !ours || slices.Contains(put, m) }
+	for i, e := range dev.Entries {
 		message := string(e.Message)
-		there := func(m string) bool { _, ours := own[m]; return !ours || slices.Contains(put, m) }
-		all := beside[own[message]]
-		at := slices.Index(all, message)
-		switch {
-		case at > 0 && slices.ContainsFunc(all[:at], there):
-			list[i].Place = netmove.PlaceLast
-		case at >= 0 && slices.ContainsFunc(all[at+1:], there):
-			list[i].Place = netmove.PlaceFirst
+		key, ours := own[message]
+		if !ours {
+			continue
 		}
-		put = append(put, message)
+		routes := near[key]
+		at := slices.Index(routes, message)
+		switch {
+		case at > 0 && slices.ContainsFunc(routes[:at], there):
+			e.Place = netmove.PlaceLast
+		case at >= 0 && slices.ContainsFunc(routes[at+1:], there):
+			e.Place = netmove.PlaceFirst
+		default:
+			e.Place = netmove.PlaceAlone
+		}
+		dev.Entries[i], put = e, append(put, message)
 	}
 	return nil
 }
 
-// beside reads the routes that share prefix, metric and table with some of the device's, in
-// the kernel's order: the device's as entries' messages, the others as anything else.
-func (ns *Namespace) beside(own map[string]string, index int) (map[string][]string, error) {
-	wanted, families, headers := map[string]bool{}, map[uint8]bool{}, map[string]bool{}
-	for message, key := range own {
-		wanted[key], families[message[0]], headers[message[:routeHeader]] = true, true, true
-	}
-	all := map[string][]string{}
-	for family := range families {
-		filter := message{fixed: make([]byte, unix.SizeofRtMsg)}
-		filter.fixed[0] = family
-		msgs, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, filter.bytes())
-		if err != nil {
-			return nil, err
+// near are the routes that stand beside the device's, by what they share: the device's as
+// entries' messages, the others as anything else.
+func (ns *Namespace) near(own map[string]string, index int, all beside) (map[string][]string, error) {
+	near := map[string][]string{}
+	for _, key := range own {
+		if near[key] != nil {
+			continue
 		}
-		for _, dumped := range msgs {
-			if len(dumped) < routeHeader || !headers[string(dumped[:routeHeader])] {
-				continue // to take a message apart costs more
-			}
-			msg, err := parseMessage(dumped, unix.SizeofRtMsg)
+		for _, dumped := range all[key] {
+			e, _, err := ns.routeEntry(dumped, dumped[0], index)
 			if err != nil {
 				return nil, err
 			}
-			if key := msg.routeKey(); wanted[key] {
-				e, _, err := ns.routeEntry(dumped, family, index)
-				if err != nil {
-					return nil, err
-				}
-				all[key] = append(all[key], string(e.Message))
-			}
+			near[key] = append(near[key], string(e.Message))
 		}
 	}
-	return all, nil
-}
-
-// routeHeader is the size of the first fields of struct rtmsg: family, lengths, TOS, table.
-const routeHeader = 5
-
-// routeKey is what routes share that stand beside one another: prefix, TOS, metric and table.
-func (m *message) routeKey() string {
-	var b strings.Builder
-	b.Write(m.fixed[:routeHeader])
-	for _, typ := range []uint16{unix.RTA_DST, unix.RTA_SRC, unix.RTA_PRIORITY, unix.RTA_TABLE} {
-		value := m.attribute(typ)
-		b.WriteByte(byte(len(value)))
-		b.Write(value)
-	}
-	return b.String()
+	return near, nil
 }

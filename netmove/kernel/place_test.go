@@ -2,6 +2,8 @@ package kernel_test
 
 import (
 	"errors"
+	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -69,4 +71,40 @@ func TestReturnRoutesWhosePlaceIsTaken(t *testing.T) {
 		t.Errorf("error is %v, want %v", err, netmove.ErrDiffers)
 	}
 	sameText(t, "routes", "10.1.0.0/16 dev eth2 scope link \n10.1.0.0/16 via 192.0.1.253 dev eth1 \n", n.host.IP(t, "route show 10.1.0.0/16"))
+}
+
+// Of a device that is built on one that moves, the places are known, too.
+func TestPlacesOfUppers(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.veth(t, "eth1")
+	n.veth(t, "eth2")
+	n.host.Shell(t, `
+		set -e
+		ip link add mac1 link eth1 type macvlan mode bridge
+		for i in eth1 eth2 mac1; do ip link set $i up; done
+		ip route append 10.1.0.0/16 dev eth2
+		ip route append 10.1.0.0/16 dev mac1
+		ip route append 10.2.0.0/16 dev mac1 table 100
+		ip route append 10.2.0.0/16 dev eth1 table 100
+		ip route append 10.3.0.0/16 dev mac1`)
+	dev, err := netmove.Read(n.hostNS, "eth1")
+	if err != nil || len(dev.Uppers) != 1 {
+		t.Fatalf("%d devices on it, %v", len(dev.Uppers), err)
+	}
+	for what, tc := range map[string]struct {
+		entries []netmove.Entry
+		want    string
+	}{
+		"eth1": {dev.Entries, "10.2.0.0/16 table 100: last\n"},
+		"mac1": {dev.Uppers[0].Entries, "10.2.0.0/16 table 100: first\n10.1.0.0/16: last\n10.3.0.0/16: \n"},
+	} {
+		var got strings.Builder
+		for _, e := range tc.entries {
+			if e.Table == netmove.TableRoute {
+				fmt.Fprintf(&got, "%s: %s\n", e.Text, e.Place)
+			}
+		}
+		sameText(t, what, tc.want, got.String())
+	}
 }

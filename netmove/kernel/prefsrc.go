@@ -1,22 +1,28 @@
 package kernel
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
 
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// sourced is a route of the device's table, through other devices, that has an address of
-// the device as its source (RTA_PREFSRC).
+// others are the routes of a device's table, through other devices, that have an address of
+// the device as their source (RTA_PREFSRC). Those of IPv4 are deleted with the address
+// (fib_sync_down_addr), those of IPv6 stay, and are of no use meanwhile.
+type others struct {
+	kept  []sourced          // those that are put back, or told of one by one
+	count map[netip.Addr]int // of all, by source
+}
+
+// sourced is one of them.
 type sourced struct {
 	message
 	through []int // ifindexes
@@ -24,49 +30,40 @@ type sourced struct {
 	source  netip.Addr
 }
 
-// sourcedRoutes reads the routes of the device's table, of other devices, whose source is an
-// address that goes with this one. Those of IPv4 are deleted with the address
-// (fib_sync_down_addr), those of IPv6 stay, and are of no use meanwhile.
-func (ns *Namespace) sourcedRoutes(dev netmove.Snapshot, own map[uint8][][]byte) ([]sourced, error) {
-	table, local, err := ns.tablesOf(dev)
-	if err != nil {
-		return nil, err
+// take takes in a dumped route with that source.
+func (o *others) take(dumped []byte, source netip.Addr, st *stake) error {
+	if st.carries(dumped) {
+		return nil
 	}
-	var list []sourced
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		addrs := addressesOf(dev, family)
-		if len(addrs) == 0 {
-			continue
-		}
-		msgs, err := ns.routesOf(family, table)
-		if err != nil {
-			return nil, fmt.Errorf("routes of other devices: %w", classify(err))
-		}
-		for _, msg := range msgs {
-			if !mentionsAny(msg, addrs) {
-				continue // nearly all of them, and taking one apart costs more
-			}
-			s, err := parseSourced(msg)
-			if err != nil {
-				return nil, err
-			}
-			if slices.Contains(addrs, s.source) && !s.goesThrough(dev.Identity.Index, msg, own[family]) {
-				list = append(list, s)
-			}
-		}
+	o.count[source]++
+	putBack := dumped[0] == unix.AF_INET && !madeByProgram(dumped[rtmProtocol])
+	if o.count[source] > shownLosses && !putBack {
+		return nil // a daemon may have a million
 	}
-	return ns.withoutShared(list, dev.Identity.Index, local)
+	s, err := parseSourced(dumped)
+	o.kept = append(o.kept, s)
+	return err
 }
 
-// goesThrough reports whether the route is one through the device. By which devices one with
+// carries reports whether a dumped route is one through the device. By which devices one with
 // a nexthop object goes, the kernel need not tell (nexthop_compat_mode).
-func (s sourced) goesThrough(index int, dumped []byte, own [][]byte) bool {
-	return slices.Contains(s.through, index) || slices.ContainsFunc(own, func(o []byte) bool { return bytes.Equal(o, dumped) })
+func (st *stake) carries(dumped []byte) bool {
+	if id := routeAttribute(dumped, rtaNHID); id != nil && st.own.nexthops[u32(id)] {
+		return true
+	}
+	if oif := routeAttribute(dumped, unix.RTA_OIF); oif != nil {
+		return int(u32(oif)) == st.index
+	}
+	return hasLeg(dumped, func(hop leg) bool { return hop.index() == st.index })
 }
 
-// mentionsAny reports whether the bytes of one of the addresses are in the message.
-func mentionsAny(msg []byte, addrs []netip.Addr) bool {
-	return slices.ContainsFunc(addrs, func(a netip.Addr) bool { return bytes.Contains(msg, a.AsSlice()) })
+// add adds those of another table.
+func (o *others) add(more others) {
+	o.kept = append(o.kept, more.kept...)
+	if o.count == nil {
+		o.count = map[netip.Addr]int{}
+	}
+	maps.Copy(o.count, more.count) // no address is of two families
 }
 
 // addressesOf are the device's addresses of a family. The IPv6 ones of a VLAN go, too, when
@@ -101,18 +98,6 @@ func (ns *Namespace) tablesOf(dev netmove.Snapshot) (table, local uint32, err er
 	return table, table, nil
 }
 
-// routesOf dumps one table of routes, filtered by the kernel.
-func (ns *Namespace) routesOf(family uint8, table uint32) ([][]byte, error) {
-	msg := message{fixed: make([]byte, unix.SizeofRtMsg)}
-	msg.fixed[0] = family
-	msg.add(unix.RTA_TABLE, nl.Uint32Attr(table))
-	msgs, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, msg.bytes())
-	if is(err, unix.ENOENT, unix.EAFNOSUPPORT, unix.EOPNOTSUPP) {
-		return nil, nil // no such table, or a kernel without IPv6
-	}
-	return msgs, err
-}
-
 func parseSourced(dumped []byte) (s sourced, err error) {
 	if s.message, err = parseMessage(dumped, unix.SizeofRtMsg); err != nil {
 		return s, err
@@ -135,56 +120,81 @@ func parseSourced(dumped []byte) (s sourced, err error) {
 }
 
 // withoutShared drops the routes whose source is an address of another device as well: the
-// kernel deletes nothing as long as it is an address of the namespace.
-func (ns *Namespace) withoutShared(list []sourced, index int, local uint32) ([]sourced, error) {
+// kernel deletes nothing as long as it is an address of the namespace. It returns how many
+// there are besides those that are kept.
+func (ns *Namespace) withoutShared(st *stake) (list []sourced, more int, err error) {
 	elsewhere := map[netip.Addr]bool{}
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		if !slices.ContainsFunc(list, func(s sourced) bool { return s.fixed[0] == family }) {
+		if !slices.ContainsFunc(st.others.kept, func(s sourced) bool { return s.fixed[0] == family }) {
 			continue
 		}
-		msgs, err := ns.routesOf(family, local)
+		local := routeFilter{family: family, typ: unix.RTN_LOCAL, table: st.local}
+		found, err := gatherRoutes(ns, local, func(found *[]netip.Addr, msg []byte) error {
+			dst := prefixOf(msg)
+			if _, asked := st.others.count[dst.Addr()]; asked && dst.IsSingleIP() && int(u32(routeAttribute(msg, unix.RTA_OIF))) != st.index {
+				*found = append(*found, dst.Addr())
+			}
+			return nil
+		})
 		if err != nil {
-			return nil, fmt.Errorf("local routes: %w", classify(err))
+			return nil, 0, fmt.Errorf("local routes: %w", classify(err))
 		}
-		for _, m := range msgs {
-			msg, err := parseMessage(m, unix.SizeofRtMsg)
-			if err != nil {
-				return nil, err
-			}
-			rt := nl.DeserializeRtMsg(msg.fixed)
-			if dst := destination(rt, msg.attribute(unix.RTA_DST)); rt.Type == unix.RTN_LOCAL && dst.IsSingleIP() &&
-				u32(msg.attribute(unix.RTA_OIF)) != uint32(index) {
-				elsewhere[dst.Addr()] = true
-			}
+		for _, addr := range found {
+			elsewhere[addr] = true
 		}
 	}
-	return slices.DeleteFunc(list, func(s sourced) bool { return elsewhere[s.source] }), nil
+	for source, n := range st.others.count {
+		if !elsewhere[source] {
+			more += n
+		}
+	}
+	list = slices.DeleteFunc(slices.Clone(st.others.kept), func(s sourced) bool { return elsewhere[s.source] })
+	return list, more - len(list), nil
 }
 
 // readOthersRoutes fills in which routes of other devices go with the device's addresses. It
-// tells of those, and of those that go with a leg, in words.
-func (ns *Namespace) readOthersRoutes(l *link, dev netmove.Snapshot, own map[uint8][][]byte) (lost []string, err error) {
-	list, err := ns.sourcedRoutes(dev, own)
+// tells of those in words.
+func (ns *Namespace) readOthersRoutes(dev *netmove.Snapshot, st *stake) (lost told, err error) {
+	list, more, err := ns.withoutShared(st)
 	if err != nil {
-		return nil, err
+		return lost, err
 	}
+	dev.OthersRoutes, lost.more = nil, more
+	seen := carriers{}
 	for _, s := range list {
-		r, err := ns.othersRoute(s)
+		r, err := ns.othersRoute(s, seen)
 		if errors.Is(err, netmove.ErrNotFound) {
 			continue // its device is gone, and so is the route
 		}
 		if err != nil {
-			return nil, err
+			return lost, err
 		}
-		lost = append(lost, fmt.Sprintf("%s has its address %s as source", r.Text, s.source))
+		lost.add(func() string { return fmt.Sprintf("%s has its address %s as source", r.Text, s.source) })
 		if r.Message != nil {
-			l.Taken = append(l.Taken, r.OthersRoute)
+			dev.OthersRoutes = append(dev.OthersRoutes, r.OthersRoute)
 		}
 	}
 	onLinkFirst := func(a, b netmove.OthersRoute) int { return min(len(a.Route.Via), 1) - min(len(b.Route.Via), 1) }
-	slices.SortStableFunc(l.Taken, onLinkFirst)
-	split, err := splitRoutes(l.Identity.Index, own[unix.AF_INET])
-	return append(lost, split...), err
+	slices.SortStableFunc(dev.OthersRoutes, onLinkFirst)
+	return lost, nil
+}
+
+// carriers are devices that carry such routes, by ifindex.
+type carriers map[int]netmove.Snapshot
+
+// of reads the device with that ifindex, once.
+func (c carriers) of(ns *Namespace, index int) (netmove.Snapshot, error) {
+	if dev, ok := c[index]; ok {
+		return dev, nil
+	}
+	l, err := ns.linkByIndex(index)
+	if err == nil {
+		err = ns.identify(&l)
+	}
+	if err == nil {
+		c[index] = l.Snapshot
+	}
+	return l.Snapshot, err
 }
 
 // namedRoute is a route with the names of the devices that carry it.
@@ -195,7 +205,7 @@ type namedRoute struct {
 
 // othersRoute describes the route. It has a message only if it has to be put back: one of
 // IPv6 stays, and a program makes its own again.
-func (ns *Namespace) othersRoute(s sourced) (r namedRoute, err error) {
+func (ns *Namespace) othersRoute(s sourced, seen carriers) (r namedRoute, err error) {
 	var static bool
 	var first int
 	if len(s.through) > 0 {
@@ -204,12 +214,9 @@ func (ns *Namespace) othersRoute(s sourced) (r namedRoute, err error) {
 	if r.Entry, static, err = ns.routeEntry(s.bytes(), unix.AF_INET, first); err != nil || !static {
 		r.Entry = netmove.Entry{}
 	}
-	r.Text = destination(nl.DeserializeRtMsg(s.fixed), s.attribute(unix.RTA_DST)).String()
+	r.Text = prefixOf(s.bytes()).String()
 	for _, index := range s.through {
-		dev, err := ns.linkByIndex(index)
-		if err == nil {
-			err = ns.identify(&dev)
-		}
+		dev, err := seen.of(ns, index)
 		if err != nil {
 			return r, err
 		}
@@ -219,22 +226,4 @@ func (ns *Namespace) othersRoute(s sourced) (r namedRoute, err error) {
 		r.Text += " dev " + strings.Join(r.names, " dev ")
 	}
 	return r, err
-}
-
-// splitRoutes tells of the routes through the device that the kernel deletes whole though
-// they have other legs: those of IPv4 (fib_sync_down_dev).
-func splitRoutes(index int, own [][]byte) ([]string, error) {
-	var list []string
-	for _, dumped := range own {
-		s, err := parseSourced(dumped)
-		if err != nil {
-			return nil, err
-		}
-		other := func(leg int) bool { return leg != index }
-		if s.attribute(rtaNHID) == nil && slices.ContainsFunc(s.through, other) {
-			dst := destination(nl.DeserializeRtMsg(s.fixed), s.attribute(unix.RTA_DST))
-			list = append(list, fmt.Sprintf("%s goes through other devices as well", dst))
-		}
-	}
-	return list, nil
 }

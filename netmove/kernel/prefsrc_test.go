@@ -76,6 +76,67 @@ func TestRoutesOfOthers(t *testing.T) {
 	}
 }
 
+// Where the kernel does not tell by which devices a route with a nexthop object goes, one
+// through the device is none of others.
+func TestRoutesOfOthersUntold(t *testing.T) {
+	t.Parallel()
+	for object, loss := range map[string]string{"7": "10.9.0.0/16 has its address 203.0.113.1 as source", "8": "", "9": ""} {
+		t.Run(object, func(t *testing.T) {
+			t.Parallel()
+			n := twoNICs(t)
+			n.host.Shell(t, `
+				sysctl -qw net.ipv4.nexthop_compat_mode=0
+				ip nexthop add id 7 via 192.0.2.254 dev eth0
+				ip nexthop add id 8 via 203.0.113.254 dev eth1
+				ip nexthop add id 9 group 7/8
+				ip route add 10.9.0.0/16 src 203.0.113.1 nhid `+object)
+			if got := n.lossesOf(t, "eth1")[netmove.LossRoutes]; got != loss {
+				t.Errorf("loss is %q, want %q", got, loss)
+			}
+		})
+	}
+}
+
+// Of many such routes a few are told of, and all are counted; none is overlooked that is put
+// back, or that makes the device one that never moves.
+func TestManyRoutesOfOthers(t *testing.T) {
+	t.Parallel()
+	n := twoNICs(t)
+	n.host.Shell(t, `
+		ip addr add 203.0.113.1/16 dev eth1
+		ip addr add 203.0.113.2/24 dev eth1
+		ip addr add 203.0.113.2/32 dev eth0
+		for i in 1 2 3 4 5; do
+			ip route add 10.$i.0.0/16 via 192.0.2.254 src 203.0.113.1 proto bgp
+			ip route add 11.$i.0.0/16 via 192.0.2.254 src 203.0.113.2 proto bgp
+			ip -6 route add 2001:db8:9$i::/48 via 2001:db8:1::fe src 2001:db8:2::1 proto bgp
+		done
+		for i in 1 2 3 4; do
+			ip route add 12.$i.0.0/16 via 192.0.2.254 src 203.0.113.1 proto static
+		done
+		ip route add 128.0.0.0/1 via 192.0.2.254 src 203.0.113.1 proto bgp`)
+	dev, err := netmove.Read(n.hostNS, "eth1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const told = `10.1.0.0/16 dev eth0 has its address 203.0.113.1 as source, ` +
+		`10.2.0.0/16 dev eth0 has its address 203.0.113.1 as source, ` +
+		`10.3.0.0/16 dev eth0 has its address 203.0.113.1 as source, 12 more`
+	if want := []netmove.Loss{{Kind: netmove.LossRoutes, Text: told}}; !slices.Equal(dev.Loss, want) {
+		t.Errorf("loss is %v, want %v", dev.Loss, want)
+	}
+	var back []string
+	for _, r := range dev.OthersRoutes {
+		back = append(back, r.Text)
+	}
+	if want := []string{"12.1.0.0/16 dev eth0", "12.2.0.0/16 dev eth0", "12.3.0.0/16 dev eth0", "12.4.0.0/16 dev eth0"}; !slices.Equal(back, want) {
+		t.Errorf("to be put back are %q, want %q", back, want)
+	}
+	if dev.Role.Uplink.Source.String() != "203.0.113.1" || !strings.HasPrefix(dev.Role.Uplink.Route, "128.0.0.0/1 via 192.0.2.254") {
+		t.Errorf("role is %+v", dev.Role)
+	}
+}
+
 // sameRoutesAfter moves the device to the pod and back.
 func (n *node) sameRoutesAfter(t *testing.T, name string) {
 	t.Helper()

@@ -13,14 +13,15 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
 
-// Programs reads the XDP and TCX programs of the device. XDP is told by
-// rtnetlink; only for a device that has such a program, the links of the whole
+// Programs reads the XDP and TCX programs of the device, and the queues of a tap. XDP is told
+// by rtnetlink; only for a device that has such a program, the links of the whole
 // node are looked through for the one that holds it.
-func (ns *Namespace) Programs(index int) ([]netmove.Program, error) {
-	l, err := ns.linkByIndex(index)
+func (ns *Namespace) Programs(dev netmove.Snapshot) ([]netmove.Program, error) {
+	l, err := ns.linkByIndex(dev.Identity.Index)
 	if err != nil {
 		return nil, err
 	}
+	l.Parts = dev.Parts
 	return ns.programs(l)
 }
 

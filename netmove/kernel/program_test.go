@@ -142,14 +142,19 @@ func TestLinkOfASameIndex(t *testing.T) {
 	if left := n.programs(t, "eth1"); len(left) > 0 {
 		t.Errorf("programs are left: %v", left)
 	}
-	if kept, err := open(t, other).Programs(77); err != nil || len(kept) != 1 || kept[0].Link == 0 {
+	if kept, err := open(t, other).Programs(withIndex(77)); err != nil || len(kept) != 1 || kept[0].Link == 0 {
 		t.Errorf("the other device has %v, %v", kept, err)
 	}
 }
 
+// withIndex means the device with that ifindex.
+func withIndex(index int) netmove.Snapshot {
+	return netmove.Snapshot{Identity: netmove.Identity{Index: index}}
+}
+
 func (n *node) programs(t *testing.T, dev string) []netmove.Program {
 	t.Helper()
-	list, err := n.hostNS.Programs(deviceIndex(t, n.host, dev))
+	list, err := n.hostNS.Programs(withIndex(deviceIndex(t, n.host, dev)))
 	if err != nil {
 		t.Fatal(err)
 	}

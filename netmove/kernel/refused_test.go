@@ -48,7 +48,7 @@ func TestWithoutBPFInside(t *testing.T) {
 	plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1"})
 	n.giveBack(t, plan)
 	sameText(t, "the host after the return", before, n.host.World(t))
-	list, err := n.hostNS.Programs(plan[0].Before.Identity.Index)
+	list, err := n.hostNS.Programs(plan[0].Before)
 	if refused := errors.Is(err, netmove.ErrUnseen); refused != (syscall.Errno(errno) == unix.EPERM) || len(list) > 0 {
 		t.Errorf("programs are %v, %v", list, err)
 	}

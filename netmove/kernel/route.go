@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -20,53 +21,36 @@ const settableHopFlags = unix.RTNH_F_PERVASIVE | unix.RTNH_F_ONLINK
 // What package unix lacks of linux/rtnetlink.h.
 const rtaNHID = 30 // RTA_NH_ID
 
-// routeMessages asks for the routes of every table through the device,
-// filtered by the kernel (RTA_OIF with NETLINK_GET_STRICT_CHK); legs of a
-// multipath route and nexthop objects count.
-func (ns *Namespace) routeMessages(index int, family uint8) ([][]byte, error) {
-	msg := message{fixed: make([]byte, unix.SizeofRtMsg)}
-	msg.fixed[0] = family
-	filter := append(msg.bytes(), nl.NewRtAttr(unix.RTA_OIF, nl.Uint32Attr(uint32(index))).Serialize()...)
-	msgs, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, filter)
-	if is(err, unix.EAFNOSUPPORT, unix.EOPNOTSUPP) {
-		return nil, nil // a kernel without IPv6
-	}
-	return msgs, err
-}
-
 // routes reads the static routes through the device. Those that are on the
 // link come first: the next hops of others are reached by them.
 func (ns *Namespace) routes(dev *link) ([]netmove.Entry, error) {
 	var onLink, others []netmove.Entry
 	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		msgs, err := ns.routeMessages(dev.Identity.Index, family)
+		through := routeFilter{family: family, index: dev.Identity.Index}
+		list, err := gatherRoutes(ns, through, func(list *[]netmove.Entry, msg []byte) error {
+			e, static, err := ns.routeEntry(msg, family, dev.Identity.Index)
+			if static {
+				*list = append(*list, e)
+			}
+			return err
+		})
 		if err != nil {
 			return nil, err
 		}
-		for _, msg := range msgs {
-			e, static, err := ns.routeEntry(msg, family, dev.Identity.Index)
-			switch {
-			case err != nil:
-				return nil, err
-			case !static:
-			case len(e.Route.Via) == 0:
+		for _, e := range list {
+			if len(e.Route.Via) == 0 {
 				onLink = append(onLink, e)
-			default:
+			} else {
 				others = append(others, e)
 			}
 		}
 	}
-	list := append(onLink, others...)
-	return list, ns.place(list, dev.Identity.Index)
+	return append(onLink, others...), nil
 }
 
 // routeEntry makes an entry of a dumped route that is static.
 func (ns *Namespace) routeEntry(dumped []byte, family uint8, index int) (_ netmove.Entry, static bool, err error) {
-	if len(dumped) < unix.SizeofRtMsg {
-		return netmove.Entry{}, false, errors.New("short RTM_NEWROUTE")
-	}
-	rt := nl.DeserializeRtMsg(dumped)
-	if rt.Family != family || madeByProgram(rt.Protocol) || rt.Flags&unix.RTM_F_CLONED != 0 {
+	if dumped[0] != family || madeByProgram(dumped[rtmProtocol]) || u32(dumped[rtmFlags:])&unix.RTM_F_CLONED != 0 {
 		return netmove.Entry{}, false, nil
 	}
 	e, err := ns.entryOfRoute(dumped, index)
@@ -80,7 +64,7 @@ func (ns *Namespace) entryOfRoute(dumped []byte, index int) (netmove.Entry, erro
 		return netmove.Entry{}, err
 	}
 	rt := nl.DeserializeRtMsg(msg.fixed)
-	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, Table: routeTable(msg), OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
+	r := netmove.Route{Unicast: rt.Type == unix.RTN_UNICAST, Table: tableOf(dumped), OnLink: rt.Flags&unix.RTNH_F_ONLINK != 0}
 	rt.Flags &= settableHopFlags
 	left := timeLeft(msg.attribute(unix.RTA_CACHEINFO))
 	msg.drop(unix.RTA_CACHEINFO)
@@ -127,15 +111,6 @@ func unsourced(e netmove.Entry, r netmove.Route, msg message) netmove.Entry {
 	r.Source = netip.Addr{}
 	e.Text, e.Message, e.Route = routeText(r, msg), msg.bytes(), r
 	return e
-}
-
-// routeTable is the table that a route is in.
-func routeTable(msg message) uint32 {
-	const table = 4 // offset in struct rtmsg
-	if t := msg.attribute(unix.RTA_TABLE); t != nil {
-		return u32(t)
-	}
-	return uint32(msg.fixed[table])
 }
 
 // timeLeft is how long a route is there still, 0 without a limit, by its struct
@@ -283,27 +258,22 @@ func (ns *Namespace) putRoute(index int, e netmove.Entry) error {
 // hasRemnant reports whether the kernel has a route with the prefix and metric
 // of this one, and with none but some of its legs.
 func (ns *Namespace) hasRemnant(whole message) (bool, error) {
-	filter := message{fixed: make([]byte, unix.SizeofRtMsg)}
-	filter.fixed[0] = whole.fixed[0]
-	dumped, err := ns.dumpOf(unix.RTM_GETROUTE, unix.RTM_NEWROUTE, filter.bytes())
-	if err != nil {
+	raw := whole.bytes()
+	want, key := appendRouteKey(nil, raw), []byte(nil)
+	same, err := gatherRoutes(ns, routeFilter{family: raw[0], table: tableOf(raw)}, func(same *[]message, dumped []byte) error {
+		if key = appendRouteKey(key[:0], dumped); !bytes.Equal(key, want) {
+			return nil
+		}
+		msg, err := parseMessage(dumped, unix.SizeofRtMsg)
+		*same = append(*same, msg)
+		return err
+	})
+	if len(same) == 0 || err != nil {
 		return false, err
 	}
 	legs := whole.hops()
-	for _, d := range dumped {
-		msg, err := parseMessage(d, unix.SizeofRtMsg)
-		if err != nil {
-			return false, err
-		}
-		if msg.sameRoute(whole) {
-			return !slices.ContainsFunc(msg.hops(), func(hop string) bool { return !slices.Contains(legs, hop) }), nil
-		}
-	}
-	return false, nil
+	return !slices.ContainsFunc(same[0].hops(), func(hop string) bool { return !slices.Contains(legs, hop) }), nil
 }
-
-// sameRoute reports whether two routes have the same prefix, metric and table.
-func (m *message) sameRoute(other message) bool { return m.routeKey() == other.routeKey() }
 
 // hops are the legs of a route, or its one next hop, as ifindex and address.
 func (m *message) hops() []string {

@@ -28,9 +28,10 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 	if err := ns.settle(); err != nil {
 		return nil, err
 	}
+	on := func(lower int) bool { return lower == index }
 	// A device that is moved on meanwhile is met here, before the namespaces are
 	// listed that it can have gone to, or there; one that is moved back, at the end.
-	found, err := ns.stackedIn(netmove.Here, index)
+	found, err := ns.stackedIn(netmove.Here, on)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +43,7 @@ func (ns *Namespace) Stacked(below netmove.Namespace, index int) ([]netmove.Uppe
 		where = append(where, netmove.Here)
 	}
 	for _, nsid := range where {
-		more, err := ns.stackedIn(nsid, index)
+		more, err := ns.stackedIn(nsid, on)
 		if err != nil {
 			return nil, err
 		}
@@ -90,33 +91,27 @@ func (ns *Namespace) nested(below int) ([]int, error) {
 }
 
 // stackedIn reads the devices of a namespace that stand on one of another
-// namespace with that ifindex. A namespace that has died has none.
-func (ns *Namespace) stackedIn(nsid, index int) ([]upper, error) {
-	msgs, err := ns.dump(func() *nl.NetlinkRequest {
-		req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
-		req.AddData(&nl.IfInfomsg{})
-		req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(rtextFilterSkipStats)))
-		addTarget(req, nsid)
-		return req
-	}, unix.RTM_NEWLINK)
+// namespace, for whose ifindex on is true. A namespace that has died has none.
+func (ns *Namespace) stackedIn(nsid int, on func(lower int) bool) ([]upper, error) {
+	req := nl.NewNetlinkRequest(unix.RTM_GETLINK, unix.NLM_F_DUMP)
+	req.AddData(&nl.IfInfomsg{})
+	req.AddData(nl.NewRtAttr(unix.IFLA_EXT_MASK, nl.Uint32Attr(rtextFilterSkipStats)))
+	addTarget(req, nsid)
+	list, err := gather(ns, req, unix.RTM_NEWLINK, func(list *[]upper, msg []byte) error {
+		if !mayStandElsewhere(msg) {
+			return nil // nearly all of them, and taking one apart costs more than reading it
+		}
+		l, err := parseLink(slices.Clone(msg))
+		if err == nil && l.lowerForeign && on(l.standsOn()) {
+			*list = append(*list, upper{l, nsid})
+		}
+		return err
+	})
 	if nsid != netmove.Here && is(err, unix.EINVAL) {
 		return nil, nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("devices of the namespace with id %d: %w", nsid, err)
-	}
-	var list []upper
-	for _, msg := range msgs {
-		if !mayStandElsewhere(msg) {
-			continue // nearly all of them, and taking one apart costs more than reading it
-		}
-		l, err := parseLink(msg)
-		if err != nil {
-			return nil, err
-		}
-		if l.lowerForeign && l.standsOn() == index {
-			list = append(list, upper{l, nsid})
-		}
 	}
 	return list, nil
 }

@@ -139,7 +139,7 @@ func TestStuck(t *testing.T) {
 // program finds the device's program at that hook.
 func program(t *testing.T, ns *kernel.Namespace, index int, hook netmove.Hook) netmove.Program {
 	t.Helper()
-	list, err := ns.Programs(index)
+	list, err := ns.Programs(withIndex(index))
 	for _, p := range list {
 		if p.Hook == hook {
 			return p

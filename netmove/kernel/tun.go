@@ -36,6 +36,13 @@ func tunFlag(off, on uint16) func(*Namespace, int, []byte) error {
 	}
 }
 
+// setLinkType gives a tun or tap device that is down another link type (ARPHRD_*).
+func (ns *Namespace) setLinkType(index int, value []byte) error {
+	return ns.attached(index, 0, 0, func(tun int) error {
+		return classify(unix.IoctlSetInt(tun, unix.TUNSETLINK, int(u32(value)))) // EBUSY if it is up
+	})
+}
+
 // attached calls f with a descriptor that is attached to the device, with flags of it
 // changed. The device gets no carrier by that, since Linux 6.0.
 func (ns *Namespace) attached(index int, without, with uint16, f func(tun int) error) error {
@@ -82,8 +89,7 @@ func (ns *Namespace) tunFlags(device string) (uint16, error) {
 	return uint16(flags & settable), err
 }
 
-// tunQueues reads the queues of a tun or tap device that processes hold: those of one with
-// several are counted, and whether the only one is held the kernel does not tell.
+// tunQueues reads the queues of a tun or tap device that processes hold.
 func (ns *Namespace) tunQueues(l link) (list []netmove.Program, err error) {
 	if l.Identity.Kind != "tun" {
 		return nil, nil
@@ -104,10 +110,34 @@ func (ns *Namespace) tunQueues(l link) (list []netmove.Program, err error) {
 	return list, nil
 }
 
-// queueHeld reports whether a process holds the only queue. Without one the kernel refuses to
-// switch the carrier on (EPERM of tun_net_change_carrier), which may be on nevertheless: a filter
-// of the device keeps a process from its queue, and not from the carrier (tun_attach).
+// queueHeld reports whether a process holds the only queue. Linux before 6.9 does not tell
+// that, and asking for it may disturb the process.
 func (ns *Namespace) queueHeld(l link) (bool, error) {
+	n, told, err := ns.tunChannels(l.Identity.Index)
+	if told || err != nil || !l.Parts.Has(netmove.PartTunFile) {
+		return n > 0, err
+	}
+	return ns.takesCarrier(l)
+}
+
+// tunChannels is how many queues processes hold, as the driver tells ethtool (tun_get_channels).
+func (ns *Namespace) tunChannels(index int) (n uint32, told bool, err error) {
+	if family, err := ns.ethtool.family(ns); family == 0 || err != nil {
+		return 0, false, err
+	}
+	msg, err := ns.ethtoolGet(unix.ETHTOOL_MSG_CHANNELS_GET, index)
+	if is(err, unix.EOPNOTSUPP) {
+		return 0, false, nil
+	}
+	count := msg.attribute(unix.ETHTOOL_A_CHANNELS_COMBINED_COUNT)
+	return u32(count), count != nil, err
+}
+
+// takesCarrier reports whether the device can be given a carrier, which it can be if a process
+// holds a queue (EPERM of tun_net_change_carrier). It may have one nevertheless: a filter of the
+// device keeps a process from its queue, and not from the carrier (tun_attach). A process that
+// has switched the carrier off has it on for a moment.
+func (ns *Namespace) takesCarrier(l link) (bool, error) {
 	err := ns.setCarrier(l.Identity.Index, []byte{1})
 	if is(err, unix.EPERM) {
 		return false, nil

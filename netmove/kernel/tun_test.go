@@ -3,11 +3,14 @@ package kernel_test
 import (
 	"errors"
 	"os"
+	"regexp"
 	"runtime"
 	"strings"
 	"testing"
 	"unsafe"
 
+	"github.com/vishvananda/netlink"
+	"github.com/vishvananda/netns"
 	"golang.org/x/sys/unix"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
@@ -111,6 +114,75 @@ func TestQueueHeldByTheHost(t *testing.T) {
 	}
 }
 
+// Whoever looks at a tap changes nothing, and nobody who wants it or listens notices: who asks
+// for more than that is a pod that gets it.
+func TestReadingATapIsQuiet(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		before string
+		hold   bool
+		after  string
+	}{
+		"free":              {"ip tuntap add t0 mode tap", false, ""},
+		"free, up":          {"ip tuntap add t0 mode tap; ip link set t0 up", false, ""},
+		"free, of several":  {"ip tuntap add t0 mode tap multi_queue; ip link set t0 up", false, ""},
+		"tun":               {"ip tuntap add t0 mode tun; ip link set t0 up", false, ""},
+		"held":              {"ip tuntap add t0 mode tap; ip link set t0 up", true, ""},
+		"without a carrier": {"ip tuntap add t0 mode tap; ip link set t0 up", true, "ip link set t0 carrier off"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := newNode(t)
+			n.host.Shell(t, c.before)
+			if c.hold {
+				queue(t, n.host, "t0", 0)
+			}
+			n.host.Shell(t, c.after)
+			n.host.Settled(t, "t0")
+			carriers := func() string {
+				return regexp.MustCompile(`"carrier_changes":\d+`).FindString(n.host.IP(t, "-j -s -s link show t0"))
+			}
+			before, told := carriers(), n.listen(t)
+			if _, err := netmove.Read(n.hostNS, "t0"); err != nil {
+				t.Fatal(err)
+			}
+			if list := told(); len(list) > 0 {
+				t.Errorf("the kernel has told of changes of %q", list)
+			}
+			if after := carriers(); before == "" || before != after {
+				t.Errorf("the kernel counts %s, and then %s", before, after)
+			}
+		})
+	}
+}
+
+// listen hears what the kernel tells of the host's devices from now on, until told is called.
+func (n *node) listen(t *testing.T) (told func() []string) {
+	t.Helper()
+	const end = "that is all"
+	n.host.IP(t, "link set lo alias begin") // after what is being told now
+	ns, err := netns.GetFromPath(n.host.Path())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ns.Close()
+	heard, done := make(chan netlink.LinkUpdate, 64), make(chan struct{})
+	t.Cleanup(func() { close(done) })
+	if err := netlink.LinkSubscribeAt(ns, heard, done); err != nil {
+		t.Fatal(err)
+	}
+	return func() (names []string) {
+		n.host.IP(t, "link", "set", "lo", "alias", end)
+		for u := range heard {
+			if u.Attrs().Alias == end {
+				break
+			}
+			names = append(names, u.Attrs().Name)
+		}
+		return names
+	}
+}
+
 // The host's tap has the headers again that it had.
 func TestReturnTunFlags(t *testing.T) {
 	t.Parallel()
@@ -133,6 +205,26 @@ func TestReturnTunFlags(t *testing.T) {
 			n.host.SameDump(t, "t0", before)
 		})
 	}
+}
+
+// The link type of a tap that has come home by itself, and is up, is put back with the tap down
+// for a moment.
+func TestReturnLinkTypeWhileUp(t *testing.T) {
+	t.Parallel()
+	n := newNode(t)
+	n.host.IP(t, "tuntap add t0 mode tap")
+	n.host.Shell(t, "ip link set t0 up; ip addr add 192.0.2.1/24 dev t0")
+	before := n.host.Settled(t, "t0")
+	plan := n.attach(t, netmove.Request{Device: "t0", PodName: "net1"})
+	n.pod.IP(t, "link set net1 down")
+	file := queue(t, n.pod, "net1", 0)
+	if err := errors.Join(unix.IoctlSetInt(int(file.Fd()), unix.TUNSETLINK, unix.ARPHRD_INFINIBAND), file.Close()); err != nil {
+		t.Fatal(err)
+	}
+	n.pod.IP(t, "link set net1 netns "+n.host.Path())
+	n.host.IP(t, "link set net1 up")
+	n.giveBack(t, plan)
+	n.host.SameDump(t, "t0", before)
 }
 
 // A filter of the pod's has the kernel give the tap a carrier, and the process that it is for no

@@ -78,22 +78,19 @@ func (ns *Namespace) filterRequest(tun int, request uint, filter *unix.SockFprog
 	return nil
 }
 
-// tunFileOptions reads the settings of a device that no process is attached to: the kernel
-// lets one attach to a queue. The others have options that are unknown.
+// tunFileOptions reads the settings of a device that no process is attached to, if they are
+// asked for: the kernel lets one attach to a queue. The others have options that are unknown.
 func (ns *Namespace) tunFileOptions(dev netmove.Snapshot) ([]netmove.Option, error) {
 	if dev.Identity.Kind != "tun" {
 		return nil, nil
 	}
-	index := dev.Identity.Index
-	offloads, err := ns.offloads(index)
+	values, err := map[string]uint32{}, error(nil)
+	if dev.Parts.Has(netmove.PartTunFile) {
+		values, err = ns.tunValues(dev.Identity.Index)
+	}
 	if err != nil {
 		return nil, err
 	}
-	values, err := ns.tunValues(index)
-	if err != nil {
-		return nil, err
-	}
-	values[tunOffload] = offloads
 	var list []netmove.Option
 	for _, s := range ns.tunSettings() {
 		value, ok := values[s.name]
@@ -104,7 +101,11 @@ func (ns *Namespace) tunFileOptions(dev netmove.Snapshot) ([]netmove.Option, err
 
 // tunValues attaches to the device and reads what can be read then.
 func (ns *Namespace) tunValues(index int) (map[string]uint32, error) {
-	values := map[string]uint32{}
+	offloads, err := ns.offloads(index)
+	if err != nil {
+		return nil, err
+	}
+	values := map[string]uint32{tunOffload: offloads}
 	l, err := ns.linkByIndex(index)
 	if err != nil || l.hasQueues() || l.Flags.Up && !ns.attachesQuietly() {
 		return values, err

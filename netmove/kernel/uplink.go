@@ -112,39 +112,20 @@ func renamed(err error) error {
 }
 
 // Routing reads what decides where the node's own traffic goes.
-func (ns *Namespace) Routing() (r netmove.Routing, err error) {
-	if r.Rules, err = ns.Rules(); err != nil {
-		return r, err
+func (ns *Namespace) Routing() (netmove.Routing, error) {
+	routes, err := ns.nodeRoutes(nil)
+	if err != nil {
+		return netmove.Routing{}, err
 	}
-	for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
-		for _, table := range r.Tables(family == unix.AF_INET6) {
-			msgs, err := ns.routesOf(family, table)
-			if err != nil {
-				return r, fmt.Errorf("routes of table %d: %w", table, classify(err))
-			}
-			for _, msg := range msgs {
-				if !isDefaultRoute(msg) {
-					continue
-				}
-				d, err := ns.defaultRoute(msg)
-				if err != nil {
-					return r, err
-				}
-				r.Defaults = append(r.Defaults, d)
-			}
-		}
-	}
-	return r, nil
+	return routes.Routing, nil
 }
 
-// isDefaultRoute reports whether the message, which begins with a struct rtmsg, is about a
-// default route.
+// isDefaultRoute reports whether a dumped route is a default route.
 func isDefaultRoute(msg []byte) bool {
-	if len(msg) < unix.SizeofRtMsg {
+	if msg[rtmType] != unix.RTN_UNICAST || u32(msg[rtmFlags:])&unix.RTM_F_CLONED != 0 {
 		return false
 	}
-	rt := nl.DeserializeRtMsg(msg)
-	return rt.Type == unix.RTN_UNICAST && rt.Flags&unix.RTM_F_CLONED == 0 && netmove.IsDefault(destination(rt, nil))
+	return netmove.IsDefault(msg[0] == unix.AF_INET6, int(msg[1]))
 }
 
 // defaultRoute takes a default route apart.
@@ -155,39 +136,21 @@ func (ns *Namespace) defaultRoute(dumped []byte) (d netmove.DefaultRoute, err er
 	}
 	rt := nl.DeserializeRtMsg(s.fixed)
 	d = netmove.DefaultRoute{
-		To: destination(rt, s.attribute(unix.RTA_DST)), TOS: rt.Tos, Table: routeTable(s.message),
+		To: destination(rt, s.attribute(unix.RTA_DST)), TOS: rt.Tos, Table: tableOf(dumped),
 		Metric: u32(s.attribute(unix.RTA_PRIORITY)), Source: s.source, Through: s.through, Via: s.via,
 	}
 	if from, ok := netip.AddrFromSlice(s.attribute(unix.RTA_SRC)); ok {
 		d.From = netip.PrefixFrom(from, int(rt.Src_len))
 	}
 	if id := s.attribute(rtaNHID); id != nil && len(d.Through) == 0 {
-		d.Through, err = ns.nexthopDevices(u32(id))
-	}
-	return d, err
-}
-
-// nexthopDevices are the devices of a nexthop object, or of the members of a group: of a route
-// with one, the kernel need not tell them (nexthop_compat_mode).
-func (ns *Namespace) nexthopDevices(id uint32) (list []int, err error) {
-	all, err := ns.nexthopDump()
-	if err != nil {
-		return nil, err
-	}
-	ids := map[uint32]bool{id: true}
-	for _, msg := range all {
-		if u32(msg.attribute(unix.NHA_ID)) == id {
-			for group := msg.attribute(unix.NHA_GROUP); len(group) >= sizeofNexthopGrp; group = group[sizeofNexthopGrp:] {
-				ids[u32(group)] = true
-			}
+		// The kernel need not tell which devices these are (nexthop_compat_mode).
+		carriers, err := ns.nexthopCarriers()
+		if err != nil {
+			return d, err
 		}
+		d.Through = carriers[u32(id)]
 	}
-	for _, msg := range all {
-		if oif := msg.attribute(unix.NHA_OIF); oif != nil && ids[u32(msg.attribute(unix.NHA_ID))] {
-			list = append(list, int(u32(oif)))
-		}
-	}
-	return list, nil
+	return d, nil
 }
 
 // role is what the routes make of a device with these addresses.

@@ -32,7 +32,7 @@ func TestUplink(t *testing.T) {
 					t.Fatalf("ip %s: %v", command, err)
 				}
 			}
-			devices, err := netmove.ReadAll(open(t, host))
+			devices, err := netmove.ReadAll(open(t, host), func(dev netmove.Snapshot) bool { return dev.Identity.Index%2 == 0 })
 			if err != nil {
 				t.Fatal(err)
 			}

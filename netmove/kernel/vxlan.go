@@ -23,7 +23,8 @@ const (
 const vxlanKind = "vxlan"
 
 // vxlanFDB reads where a vxlan sends frames to: an entry for each address and remote. What
-// it has learned is left out, and ages.
+// it has learned is left out, and ages. One that is down has learned nothing: what ages there,
+// somebody has put.
 func (ns *Namespace) vxlanFDB(dev *link) ([]netmove.Entry, error) {
 	if dev.Identity.Kind != vxlanKind {
 		return nil, nil
@@ -37,7 +38,7 @@ func (ns *Namespace) vxlanFDB(dev *link) ([]netmove.Entry, error) {
 	for _, msg := range msgs {
 		state := binary.NativeEndian.Uint16(msg.fixed[ndmState:])
 		ofDevice := int(u32(msg.fixed[ndmIfindex:])) == index && msg.fixed[ndmFlags]&unix.NTF_SELF != 0
-		if ofDevice && state&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0 {
+		if ofDevice && (state&(unix.NUD_PERMANENT|unix.NUD_NOARP) != 0 || !dev.Flags.Up) {
 			list = append(list, vxlanEntry(msg))
 		}
 	}

@@ -35,8 +35,8 @@ func (w *World) Blind(yes bool) {
 }
 
 // Programs reads the programs on a device.
-func (ns *Namespace) Programs(index int) (list []netmove.Program, err error) {
-	err = ns.about(index, func(d *netmove.Snapshot) error {
+func (ns *Namespace) Programs(dev netmove.Snapshot) (list []netmove.Program, err error) {
+	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
 		list = slices.Clone(d.Programs)
 		if ns.world.blind {
 			list = slices.DeleteFunc(list, func(p netmove.Program) bool { return p.Hook == netmove.TCXIngress || p.Hook == netmove.TCXEgress })

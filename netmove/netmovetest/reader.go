@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -13,7 +14,7 @@ func (ns *Namespace) link(d *netmove.Snapshot) netmove.Snapshot {
 	c := ns.copyOf(d)
 	c.Parts = netmove.PartLink
 	c.Below = ns.below(d)
-	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.TakenAt = nil, nil, nil, nil, 0
+	c.Addresses, c.Entries, c.Sysctls, c.Programs, c.OthersRoutes, c.TakenAt = nil, nil, nil, nil, nil, 0
 	return c
 }
 
@@ -87,15 +88,33 @@ func (ns *Namespace) Fill(dev *netmove.Snapshot, parts netmove.Parts) error {
 		if parts.Has(netmove.PartSysctls) {
 			now.Sysctls = all.Sysctls
 		}
+		if !now.Parts.Has(netmove.PartTunFile) {
+			hideTunFile(now.Options)
+		}
 		*dev = now
 		return nil
 	})
 }
 
-// Facts tells what was said of the device when it was made.
-func (ns *Namespace) Facts(dev netmove.Snapshot) (f netmove.Facts, err error) {
-	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
-		f = ns.world.facts[d.Identity.Inode]
+// hideTunFile makes options unknown that a tun tells only who attaches to it.
+func hideTunFile(options []netmove.Option) {
+	for i, o := range options {
+		if strings.HasPrefix(o.Name, "tunfile.") {
+			options[i] = netmove.Option{Name: o.Name, Unknown: true}
+		}
+	}
+}
+
+// survey tells what was said of devices when they were made.
+type survey struct{ ns *Namespace }
+
+// Survey prepares nothing.
+func (ns *Namespace) Survey(...netmove.Snapshot) netmove.Survey { return survey{ns} }
+
+// Facts tells it of one device.
+func (s survey) Facts(dev *netmove.Snapshot) (f netmove.Facts, err error) {
+	err = s.ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
+		f, dev.OthersRoutes = s.ns.world.facts[d.Identity.Inode], d.OthersRoutes
 		return nil
 	})
 	f.Features = nil // Features reads them
@@ -122,6 +141,12 @@ func (ns *Namespace) Routing() (r netmove.Routing, err error) {
 		return nil
 	})
 	return r, err
+}
+
+// Role tells that of one device.
+func (s survey) Role(dev *netmove.Snapshot) (netmove.Role, error) {
+	f, err := s.Facts(dev)
+	return f.Role, err
 }
 
 // NameTaken looks among names and altnames.

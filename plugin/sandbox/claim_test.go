@@ -476,8 +476,10 @@ func TestAttachListed(t *testing.T) {
 	n.Fail(5, netmovetest.Before) // tried again
 	n.sweep()
 	n.Fail(0, netmovetest.Never)
-	n.Sleep(sweepEvery)
-	n.sweep()
+	for range 2 * len([]*testPod{a, b, c}) { // a sweep does no more than fits into readFor
+		n.Sleep(sweepEvery)
+		n.sweep()
+	}
 	n.inPod(t, a, "c-1", "eth1")
 	n.inPod(t, b, "c-2", "net1")
 	r := n.recordOf(t, a)

@@ -39,7 +39,11 @@ func decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod conf
 	}
 	for i, w := range wishes {
 		s.requests[i], s.reserved[i] = w.Request, w.reserved
+		if w.reserved != nil {
+			s.requests[i].Device = s.nameNow(w.reserved)
+		}
 	}
+	s.readNamed()
 	d := &Decision{Grants: make([]config.Grant, len(wishes))}
 	errs := make([]error, len(wishes))
 	for _, i := range bySpecificity(s.requests) {
@@ -83,6 +87,29 @@ type selection struct {
 	reserved []*journal.Reserved // devices that are promised to the pod; nil where the request selects one
 	requests []netmove.Request   // with Device once a device was chosen
 	devices  []netmove.Device    // of the requests; zero until a device was chosen
+
+	named map[string]found // what the requests by name ask for
+}
+
+// found is a device of the host, or why it could not be read.
+type found struct {
+	device netmove.Device
+	err    error
+}
+
+// readNamed reads all devices that the pod names, at once: much of it is one look for all.
+func (s *selection) readNamed() {
+	var names []string
+	for _, r := range s.requests {
+		if r.Pool == "" && r.Match.IsZero() && !slices.Contains(names, r.Device) {
+			names = append(names, r.Device)
+		}
+	}
+	s.named = map[string]found{}
+	devices, errs := netmove.ReadEach(s.mover.Host, names...)
+	for i, name := range names {
+		s.named[name] = found{devices[i], errs[i]}
+	}
 }
 
 // choose finds the device of a request, and the rule that allows it.
@@ -131,21 +158,26 @@ func (s *selection) unclaimed(r netmove.Request, dev netmove.Snapshot) error {
 	return s.config.AllowUnclaimed(r, dev)
 }
 
-// promised takes the device that is promised to the pod, whatever its name is by now.
+// nameNow returns the name of a device that is promised to the pod, which may have been
+// renamed since.
+func (s *selection) nameNow(d *journal.Reserved) string {
+	dev, err := s.mover.Host.Find(d.Identity, d.Identity.Index)
+	if err != nil {
+		return d.HostName
+	}
+	return dev.Name
+}
+
+// promised takes the device that is promised to the pod.
 func (s *selection) promised(i int, r netmove.Request, d *journal.Reserved) (config.Grant, error) {
 	isIt := func(dev netmove.Snapshot) bool { return dev.Identity.Same(d.Identity) }
-	dev, err := s.mover.Host.Find(d.Identity, d.Identity.Index)
-	if errors.Is(err, netmove.ErrNotFound) {
-		r.Device = d.HostName
+	dev, err := s.fromHost(r.Device)
+	if err == nil && !isIt(dev.Snapshot) || errors.Is(err, netmove.ErrNotFound) {
 		if held, holder, ok := s.held(isIt); ok {
 			return config.Grant{}, s.inUse(r, held, holder)
 		}
 		return config.Grant{}, fmt.Errorf("device %q, which is reserved for the pod, %w on this node: delete the pod, so that it starts anew", d.HostName, netmove.ErrNotFound)
 	}
-	if err != nil {
-		return config.Grant{}, err
-	}
-	r.Device = dev.Name
 	return s.take(i, r, isIt)
 }
 
@@ -186,6 +218,9 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	for _, dev := range free {
 		one := r
 		one.Device = dev.Name
+		if refusal != nil && (s.mayHave(one, dev) != nil || s.unclaimed(one, dev) != nil) {
+			continue // the first refusal is what the pod is told
+		}
 		grant, err := s.take(i, one, pool.Has)
 		if err == nil {
 			return grant, nil
@@ -195,7 +230,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 		}
 	}
 	if held, holder, ok := s.held(pool.Has); ok {
-		if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err == nil || refusal == nil {
+		if s.mayHave(r, held) == nil || refusal == nil {
 			return config.Grant{}, &poolInUseError{r.Pool, s.inUse(r, held, holder)}
 		}
 	}
@@ -262,7 +297,7 @@ func (s *selection) read(r netmove.Request) (netmove.Device, error) {
 
 // device reads the device. If another pod has it, the error is inUse's.
 func (s *selection) device(r netmove.Request) (netmove.Device, error) {
-	dev, err := netmove.Read(s.mover.Host, r.Device)
+	dev, err := s.fromHost(r.Device)
 	if !errors.Is(err, netmove.ErrNotFound) {
 		return dev, err
 	}
@@ -274,12 +309,26 @@ func (s *selection) device(r netmove.Request) (netmove.Device, error) {
 	return dev, fmt.Errorf("device %q %w on this node", r.Device, netmove.ErrNotFound)
 }
 
+func (s *selection) fromHost(name string) (netmove.Device, error) {
+	if f, ok := s.named[name]; ok {
+		return f.device, f.err
+	}
+	return netmove.Read(s.mover.Host, name)
+}
+
 // inUse refuses a device that another pod has. It names that pod only if the asking pod
 // may have the device, too.
 func (s *selection) inUse(r netmove.Request, held netmove.Snapshot, holder *journal.Record) error {
 	r.Device = cmp.Or(r.Device, held.Name)
-	if _, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: held}); err != nil {
+	if err := s.mayHave(r, held); err != nil {
 		return err
 	}
 	return holder.InUse(r.Device, held.Identity)
+}
+
+// mayHave refuses what the pod may not have, whatever the device's facts are: these are
+// reasons against a move, and none for it.
+func (s *selection) mayHave(r netmove.Request, dev netmove.Snapshot) error {
+	_, err := s.config.AllowDevice(s.pod, r, netmove.Device{Snapshot: dev})
+	return err
 }

@@ -80,6 +80,35 @@ func TestSelection(t *testing.T) {
 	}
 }
 
+// Of the devices of a pool that no rule allows by their names, one is read, for what the pod is
+// told, and as many as are given.
+func TestPoolOfManyRefused(t *testing.T) {
+	calls := func(refused int, asked string) (calls int, told string) {
+		n := newNode(t, pools)
+		for i := range refused {
+			n.host.Add(netmove.Snapshot{Name: fmt.Sprintf("other%03d", i), MTU: 1500})
+		}
+		if asked == "mixed" {
+			n.host.Add(netmove.Snapshot{Name: "othermost", MTU: 1500})
+			n.start(t, pools[:strings.Index(pools, "pools:")]+"- {devices: [othermost], namespaces: [default]}\n"+pools[strings.Index(pools, "pools:"):])
+		}
+		before := n.Calls()
+		err := n.run(t.Context(), n.pod("a", "- pool: others"))
+		return n.Calls() - before, fmt.Sprint(err, " ", n.held("a"))
+	}
+	for asked, want := range map[string]string{
+		"refused": `pool "others" has no device for the pod: device "other000" is not allowed in namespace "default": ` +
+			`no allow rule of this node's config matches device and pod; ask the node's operator `,
+		"mixed": "<nil> othermost",
+	} {
+		few, told := calls(2, asked)
+		many, same := calls(200, asked)
+		if few != many || told != want || same != want {
+			t.Errorf("%s: %d calls with 2 devices that are refused, %d with 200; told\n%s\n%s\nwant\n%s", asked, few, many, told, same, want)
+		}
+	}
+}
+
 func TestMatchTwoDevices(t *testing.T) {
 	n := newNode(t, pools)
 	n.host.Add(netmove.Snapshot{Name: "eth5", MTU: 1500, Identity: netmove.Identity{Kind: "macvlan"}})

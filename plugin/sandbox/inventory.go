@@ -3,7 +3,6 @@ package sandbox
 import (
 	"context"
 	"errors"
-	"reflect"
 	"slices"
 	"strings"
 
@@ -35,16 +34,12 @@ func (t *Table) devices() ([]claim.Device, error) {
 	if err := t.looked.begin(t, offered); err != nil {
 		return nil, err
 	}
+	if err := t.lookAt(offered); err != nil {
+		return nil, err
+	}
 	list := []claim.Device{}
 	for name, o := range offered {
-		permitted, err := t.permitted(o)
-		if errors.Is(err, netmove.ErrNotFound) {
-			continue // it went away meanwhile
-		}
-		if err != nil {
-			return nil, err
-		}
-		if permitted {
+		if t.permitted(o) {
 			list = append(list, t.describe(name, o))
 		}
 	}
@@ -52,25 +47,37 @@ func (t *Table) devices() ([]claim.Device, error) {
 	return list, nil
 }
 
-// permitted reports whether any pod may have the device.
-func (t *Table) permitted(o offer) (bool, error) {
-	if o.record != nil { // it was permitted
-		return t.permits(netmove.Device{Snapshot: o.dev}), nil
+// lookAt reads the devices on the host that have changed since the last look.
+func (t *Table) lookAt(offered map[string]offer) error {
+	var stale []offer
+	var names []string
+	for _, o := range offered {
+		if o.record == nil && !t.looked.knows(o.dev) {
+			stale, names = append(stale, o), append(names, o.dev.Name)
+		}
 	}
-	key := o.dev.Identity.RecognisableName()
-	if one, ok := t.looked.devices[key]; ok && reflect.DeepEqual(one.as, o.dev) {
-		return one.permitted, nil
+	if len(stale) == 0 {
+		return nil
 	}
-	dev, err := netmove.Read(t.mover.Host, o.dev.Name)
-	if err == nil && !dev.Identity.Same(o.dev.Identity) {
-		err = netmove.ErrNotFound
+	devices, errs := netmove.ReadEach(t.mover.Host, names...)
+	for i, o := range stale {
+		switch {
+		case errors.Is(errs[i], netmove.ErrNotFound), errs[i] == nil && !devices[i].Identity.Same(o.dev.Identity): // it went away meanwhile
+		case errs[i] != nil:
+			return errs[i]
+		default:
+			t.looked.devices[o.dev.Identity.RecognisableName()] = lookedAt{o.dev, t.permits(devices[i])}
+		}
 	}
-	if err != nil {
-		return false, err
+	return nil
+}
+
+// permitted reports whether any pod may have the device. One that is away was permitted.
+func (t *Table) permitted(o offer) bool {
+	if o.record != nil {
+		return t.permits(netmove.Device{Snapshot: o.dev})
 	}
-	one := lookedAt{as: o.dev, permitted: t.permits(dev)}
-	t.looked.devices[key] = one
-	return one.permitted, nil
+	return t.looked.knows(o.dev) && t.looked.devices[o.dev.Identity.RecognisableName()].permitted
 }
 
 // permits reports whether some allow rule permits the device, and nothing forbids it.

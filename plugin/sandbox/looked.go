@@ -50,3 +50,9 @@ func (l *looked) begin(t *Table, offered map[string]offer) error {
 	maps.DeleteFunc(l.hardware, func(key string, _ netmove.Hardware) bool { return !known[key] })
 	return nil
 }
+
+// knows reports whether the device was read and is as it was then.
+func (l *looked) knows(dev netmove.Snapshot) bool {
+	one, ok := l.devices[dev.Identity.RecognisableName()]
+	return ok && reflect.DeepEqual(one.as, dev)
+}

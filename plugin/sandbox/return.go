@@ -148,8 +148,7 @@ func (r *returning) check(what string, err error) {
 	}
 }
 
-// all returns the devices, the last one first. Without devices it does not open the
-// namespace.
+// all returns the devices. Without devices it does not open the namespace.
 func (r *returning) all(devices []netmove.Attachment) {
 	if len(devices) == 0 {
 		return
@@ -168,13 +167,14 @@ func (r *returning) all(devices []netmove.Attachment) {
 		r.log.Warn("the pod's network namespace is gone", "netns", r.left.Netns.Path)
 	}
 	kept, held, lost := len(r.left.Devices), len(r.left.Quarantined), len(r.left.Lost)
-	for _, a := range slices.Backward(devices) {
-		r.one(netns, a)
+	for _, i := range netmove.Homeward(devices) {
+		r.one(netns, devices[i])
 	}
 	// Back in their order: a try that changes nothing must not change the record.
-	slices.Reverse(r.left.Devices[kept:])
-	slices.Reverse(r.left.Quarantined[held:])
-	slices.Reverse(r.left.Lost[lost:])
+	for _, list := range [][]netmove.Attachment{r.left.Devices[kept:], r.left.Quarantined[held:], r.left.Lost[lost:]} {
+		place := func(a netmove.Attachment) int { return slices.IndexFunc(devices, same(a)) }
+		slices.SortFunc(list, func(a, b netmove.Attachment) int { return place(a) - place(b) })
+	}
 	r.check("close the pod's network namespace", closeNetns())
 }
 

@@ -294,6 +294,38 @@ func TestReturnBegunWhileThePodRuns(t *testing.T) {
 	n.asBefore(t, before)
 }
 
+// Ports of one bridge come home by their numbers, and stay in their order in the record meanwhile.
+func TestReturnPortsByTheirNumbers(t *testing.T) {
+	n := newNode(t, allowAll)
+	br0 := n.host.Add(netmove.Snapshot{Name: "br0", MTU: 1500, Identity: netmove.Identity{Kind: "bridge"}})
+	for i, name := range []string{"eth4", "eth5", "eth6"} {
+		n.host.Add(netmove.Snapshot{Name: name, MTU: 1500, Master: br0.Identity, Port: i + 1})
+	}
+	pod := n.pod("a", "[{name: eth5}, {name: eth1}, {name: eth6}, {name: eth4}]")
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	names := func() (list []string) {
+		for _, a := range n.recordOf(t, pod).Devices {
+			list = append(list, a.Before.Name)
+		}
+		return list
+	}
+	before := names()
+	for _, name := range before {
+		n.host.AddDevice(other(name))
+	}
+	n.End(pod.ID)
+	if diff := cmp.Diff(before, names()); diff != "" {
+		t.Errorf("in the record (-want +got):\n%s", diff)
+	}
+	for _, name := range before {
+		n.host.Remove(name)
+	}
+	n.sweep()
+	n.told(t, 1, "INFO devices returned why=an earlier operation was not completed devices=[eth4 eth5 eth1 eth6]")
+}
+
 // The sweep goes by a list of records that is older than what it finds: a sandbox that has got
 // its devices meanwhile keeps them.
 func TestUnfinishedThatIsCompleted(t *testing.T) {

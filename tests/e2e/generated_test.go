@@ -24,7 +24,7 @@ func TestGenerated(t *testing.T) {
 		device := f.host.Settled(t, "eth1")
 		s, ns := f.run(t, pod("p"+strconv.Itoa(seed), "- {name: eth1, newName: net1}"))
 		attack := nstest.RandomAttack(chance, "net1")
-		out := attack.Run(t, ns)
+		out, _ := attack.Run(t, ns)
 		f.end(t, s)
 		f.host.SameDump(t, "eth1", device)
 		if t.Failed() {

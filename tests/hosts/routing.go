@@ -25,7 +25,7 @@ func (h Host) Routing(t testing.TB) (r netmove.Routing, devices []string) {
 		case "rule":
 			r.Rules = append(r.Rules, netmove.Entry{Table: netmove.TableRule, Rule: p.rule()})
 		case "route":
-			if d := p.route(); d.To.IsValid() && netmove.IsDefault(d.To) {
+			if d := p.route(); d.To.IsValid() && netmove.IsDefault(d.To.Addr().Is6(), d.To.Bits()) {
 				r.Defaults = append(r.Defaults, d)
 			}
 		}

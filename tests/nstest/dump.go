@@ -30,7 +30,8 @@ func (ns *NS) Whole(t testing.TB) string {
 func (ns *NS) dump(t testing.TB, device ...string) string {
 	t.Helper()
 	args := append([]string{"-m", "sh", "-c", helperScript + dumpScript, "dump"}, device...)
-	out, err := helped(t, ns.Command("unshare", args...)).CombinedOutput()
+	cmd, _ := helped(t, ns.Command("unshare", args...))
+	out, err := cmd.CombinedOutput()
 	if err != nil && len(out) == 0 {
 		t.Fatalf("dump of %q: %v", device, err)
 	}

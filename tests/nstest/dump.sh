@@ -22,7 +22,7 @@ settings() {
 		[ ! -x /bin/wg ] || wg showconf "$d"
 		read -r type <"/sys/class/net/$d/type"
 		[ "$type" != 776 ] || helper routers "$d" # of sit: ip(8) lists them for the modes that it makes itself
-		[ ! -e "/sys/class/net/$d/tun_flags" ] || is_up "$d" || helper tap-state "$d" # which makes a carrier
+		[ ! -e "/sys/class/net/$d/tun_flags" ] || helper tap-state "$d"
 		[ -z "$hardware" ] || helper stamp-state "$d"
 		waiting "$d"
 	done
@@ -33,11 +33,6 @@ settings() {
 	(cd /proc/sys/net && for d; do
 		grep -s . ipv4/conf/"$d"/* ipv6/conf/"$d"/* ipv4/neigh/"$d"/* ipv6/neigh/"$d"/* mpls/conf/"$d"/*
 	done)
-}
-
-is_up() {
-	read -r flags <"/sys/class/net/$1/flags"
-	[ $((flags & 1)) = 1 ]
 }
 
 # waiting prints a line if the kernel has yet to tell protocols of a carrier (linkwatch).

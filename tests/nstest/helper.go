@@ -31,20 +31,22 @@ helper() {
 }
 `
 
-// helped lets a command call helper.
-func helped(t testing.TB, cmd *exec.Cmd) *exec.Cmd {
+// helped lets a command call helper. What the helpers hold they hold until end is called, or
+// the test ends.
+func helped(t testing.TB, cmd *exec.Cmd) (_ *exec.Cmd, end func()) {
 	t.Helper()
 	held, hold, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
+	end = func() {
 		held.Close()
 		hold.Close()
-	})
+	}
+	t.Cleanup(end)
 	cmd.Env = append(os.Environ(), helperEnv+"="+fmt.Sprintf("/proc/%d/exe", os.Getpid()))
 	cmd.ExtraFiles = []*os.File{held}
-	return cmd
+	return cmd, end
 }
 
 // verb does something to a device, and returns what is to stay open.
@@ -57,6 +59,8 @@ func verbs() map[string]verb {
 		"tap-filter":   tapFilter,
 		"tap-offload":  func(device string) (*os.File, error) { return nil, setTap(device, unix.TUNSETOFFLOAD, 1) }, // TUN_F_CSUM
 		"tap-size":     func(device string) (*os.File, error) { return nil, tapPointer(device, unix.TUNSETVNETHDRSZ, 12) },
+		"tap-order":    func(device string) (*os.File, error) { return nil, tapPointer(device, unix.TUNSETVNETLE, 1) },
+		"tap-type":     tapType,
 		"tap-state":    tapState,
 		"promiscuous":  promiscuous,
 		"packets":      packets,
@@ -144,6 +148,11 @@ func tapFilter(device string) (*os.File, error) {
 	return nil, ioctl(f, unix.TUNATTACHFILTER, uintptr(unsafe.Pointer(&program)))
 }
 
+// tapType makes an InfiniBand device of it, which has no MAC.
+func tapType(device string) (*os.File, error) {
+	return nil, setTap(device, unix.TUNSETLINK, unix.ARPHRD_INFINIBAND)
+}
+
 func setTap(device string, request uint, value int) error {
 	f, err := openTap(device, 0)
 	if err != nil {
@@ -171,15 +180,16 @@ func ioctl(f *os.File, request uint, arg uintptr) error {
 
 // tapState prints what only those learn of a tap that attach to it.
 func tapState(device string) (*os.File, error) {
-	f, err := openTap(device, 0)
+	f, err := openTap(device, unix.IFF_NO_CARRIER) // it is a flag of that attachment alone
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	order, _ := unix.IoctlGetInt(int(f.Fd()), unix.TUNGETVNETLE)
 	header, _ := unix.IoctlGetInt(int(f.Fd()), unix.TUNGETVNETHDRSZ)
 	var filter unix.SockFprog
 	_ = ioctl(f, unix.TUNGETFILTER, uintptr(unsafe.Pointer(&filter)))
-	fmt.Println("tap: header", header, "filter of", filter.Len)
+	fmt.Println("tap: header", header, "order", order, "filter of", filter.Len)
 	return nil, nil
 }
 

@@ -280,7 +280,7 @@ func attackKinds() []string {
 		"wg set $d listen-port %big% fwmark 7", "wg set $d peer 6666666666666666666666666666666666666666660= remove", "wg set $d peer 6666666666666666666666666666666666666666660= endpoint 10.66.66.66:66 persistent-keepalive 6 allowed-ips 10.66.0.0/16,2001:db8::/32",
 		"wg set $d peer 7777777777777777777777777777777777777777770= allowed-ips 0.0.0.0/0 endpoint 10.66.66.66:66", "wg genkey | wg set $d private-key /dev/stdin",
 		"wg genpsk | wg set $d peer 6666666666666666666666666666666666666666660= preshared-key /dev/stdin",
-		"helper tap-queue $d", "helper tap-header $d", "helper tap-filter $d", "helper tap-offload $d", "helper tap-size $d",
+		"helper tap-queue $d", "helper tap-header $d", "helper tap-filter $d", "helper tap-offload $d", "helper tap-size $d", "helper tap-order $d", "ip link set $d down; helper tap-type $d; ip link set $d up",
 	}
 }
 
@@ -352,23 +352,18 @@ func filled(chance *rand.Rand, lines []string) []string {
 	return list
 }
 
-// Run runs the script in the namespace, and returns what it prints. What its helpers
-// hold they hold until the test ends.
-func (s Script) Run(t testing.TB, ns *NS) string {
+// Run runs the script in the namespace, and returns what it prints. What its helpers hold
+// they hold until end is called, or the test ends.
+func (s Script) Run(t testing.TB, ns *NS) (out string, end func()) {
 	t.Helper()
-	out, _ := s.run(t, ns) // of its last line
-	return out
+	cmd, end := helped(t, ns.Command("sh", "-c", s.String()))
+	text, _ := cmd.CombinedOutput() // the error is its last line's
+	return string(text), end
 }
 
 // Try is Run for a script that ends by itself when a line fails.
 func (s Script) Try(t testing.TB, ns *NS) error {
 	t.Helper()
-	_, err := s.run(t, ns)
-	return err
-}
-
-func (s Script) run(t testing.TB, ns *NS) (string, error) {
-	t.Helper()
-	out, err := helped(t, ns.Command("sh", "-c", s.String())).CombinedOutput()
-	return string(out), err
+	cmd, _ := helped(t, ns.Command("sh", "-c", s.String()))
+	return cmd.Run()
 }

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 )
@@ -46,8 +45,8 @@ func (e *engine) attach() error {
 func (e *engine) giveBack() error {
 	return e.withPod(func(pod netmove.Namespace) error {
 		var errs []error
-		for _, a := range slices.Backward(e.plan) {
-			errs = append(errs, e.mover.Return(pod, &a))
+		for _, i := range netmove.Homeward(e.plan) {
+			errs = append(errs, e.mover.Return(pod, &e.plan[i]))
 		}
 		return errors.Join(errs...)
 	})
