@@ -226,7 +226,8 @@ func TestPrepareRefused(t *testing.T) {
 		"one of two":     {c("net-eth1", "net-eth2"), `request "nic-1": device "eth2" is in use`},
 		"no device":      {c(), "has no device of this driver"},
 		"no UID":         {edit(func(c *claim.Claim) { c.UID = "../x" }), `"../x" is no UID`},
-		"no pod":         {edit(func(c *claim.Claim) { c.Pod = claim.Pod{} }), "is reserved for no pod"},
+		"no pod's UID":   {edit(func(c *claim.Claim) { c.Pod.UID = "" }), "is reserved for no pod"},
+		"no pod's name":  {edit(func(c *claim.Claim) { c.Pod.Name = "" }), "is reserved for no pod"},
 		"other pod's":    {edit(func(c *claim.Claim) { c.Pod.Namespace = "other" }), `is reserved for a pod of namespace "other"`},
 		"request":        {edit(func(c *claim.Claim) { c.Requests[0].Name = "a/b/c" }), `"a/b/c" is no name of a request`},
 		"too many":       {c(make([]string, 33)...), "at most 32 are allowed"},
@@ -308,6 +309,17 @@ func TestClaimsAndAnnotation(t *testing.T) {
 	// What the annotation wants is not there: the claim's device does not move either.
 	pod.devices = "- {pool: fast}\n- name: eth7\n"
 	if err := n.run(t.Context(), pod); err == nil || !strings.Contains(err.Error(), `device "eth7" not found`) {
+		t.Errorf("error is %v", err)
+	}
+	// A pool that the claim's device is not of, and one that is not there.
+	pod.devices = "- {pool: slow, newName: net8}"
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.inPod(t, pod, "c-1", "net1", "net8")
+	n.End(pod.ID)
+	pod.devices = "- pool: other"
+	if err := n.run(t.Context(), pod); err == nil || !strings.Contains(err.Error(), `pool "other" not found in this node's config`) {
 		t.Errorf("error is %v", err)
 	}
 	// A second entry for the pool, and no claim for it.
@@ -532,6 +544,87 @@ func TestGateIsTended(t *testing.T) {
 	n.End(pod.ID)
 	if err := n.Unprepare("c-1"); err != nil {
 		t.Errorf("a lost device is not waited for: %v", err)
+	}
+}
+
+// What an earlier process has left goes before anything else is done, and the specification
+// of a pod that has its devices is there all the time.
+func TestGateAfterARestart(t *testing.T) {
+	n := newNode(t, withPools)
+	a, b := n.pod("a", ""), n.pod("b", "")
+	n.prepare(t, claimOf(a, "c-1", "net-eth1"))
+	n.prepare(t, claimOf(b, "c-2", "net-eth2"))
+	if err := errors.Join(n.run(t.Context(), a), n.run(t.Context(), b)); err != nil {
+		t.Fatal(err)
+	}
+	r := *n.recordOf(t, b)
+	r.State = journal.Returning
+	if err := n.journal.Put(&r); err != nil {
+		t.Fatal(err)
+	}
+	before, err := os.Stat(n.specs.path("c-1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.start(t, withPools)
+	if n.specs.has("c-2") {
+		t.Error("the gate is open for a pod whose devices are on their way home")
+	}
+	n.Recover()
+	if after, err := os.Stat(n.specs.path("c-1")); err != nil || !os.SameFile(before, after) {
+		t.Errorf("the gate of a running pod was closed meanwhile: %v", err)
+	}
+}
+
+// There is no folder of specifications yet: it is made. One that cannot be removed is told,
+// and does not keep the device from coming home.
+func TestGateFolder(t *testing.T) {
+	n := newNode(t, withPools)
+	n.specs.folder = filepath.Join(n.cdi, "a", "b")
+	pod := n.pod("a", "")
+	n.prepare(t, claimOf(pod, "c-1", "net-eth1"))
+	if err := n.run(t.Context(), pod); err != nil {
+		t.Fatal(err)
+	}
+	n.inPod(t, pod, "c-1", "eth1")
+	inTheWay := filepath.Join(n.specs.path("c-1"), "file")
+	if err := errors.Join(os.Remove(n.specs.path("c-1")), os.MkdirAll(inTheWay, 0o700)); err != nil {
+		t.Fatal(err)
+	}
+	n.namespaceOf(t, pod).Remove("eth1")
+	for range looksInVain + 1 {
+		n.sweep()
+		n.Sleep(lookEvery)
+	}
+	n.told(t, 1, "ERROR cannot tend the gate of the pod's claims err=remove the CDI specification of claim c-1")
+	n.End(pod.ID)
+	n.told(t, 1, "ERROR cannot close the gate of its claims err=remove the CDI specification of claim c-1")
+	if err := n.Unprepare("c-1"); err == nil || !strings.Contains(err.Error(), "remove the CDI specification of claim c-1") {
+		t.Errorf("error is %v", err)
+	}
+	if err := os.RemoveAll(n.specs.path("c-1")); err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Unprepare("c-1"); err != nil {
+		t.Errorf("again: %v", err)
+	}
+}
+
+// A pod with a claim and an annotation that is not valid gets nothing when it is listed, and
+// that is told once.
+func TestListedWithABadAnnotation(t *testing.T) {
+	n := newNode(t, withPools)
+	pod := n.pod("a", "- nam: eth3")
+	n.prepare(t, claimOf(pod, "c-1", "net-eth1"))
+	before := n.World.String()
+	n.list([]*testPod{pod})
+	for range 3 {
+		n.Sleep(sweepEvery)
+		n.sweep()
+	}
+	n.told(t, 1, "ERROR the pod waits for the devices of its claims, trying again err="+config.Annotation+"[0]")
+	if diff := cmp.Diff(before, n.World.String()); diff != "" || n.specs.has("c-1") {
+		t.Errorf("something has moved, or can start:\n%s", diff)
 	}
 }
 

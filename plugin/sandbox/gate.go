@@ -50,23 +50,14 @@ func (t *Table) openGate(r *journal.Record) error {
 	return errors.Join(errs...)
 }
 
-// closeGate removes the CDI specifications of a sandbox's claims.
+// closeGate removes the CDI specifications of a sandbox's claims. The pod's next sandbox has
+// them only after all devices of the claims have left this one.
 func (t *Table) closeGate(r *journal.Record) error {
 	var errs []error
 	for _, claim := range r.Claims {
-		errs = append(errs, t.closeFor(claim, r.Sandbox))
+		errs = append(errs, t.specs.remove(claim))
 	}
 	return errors.Join(errs...)
-}
-
-// closeFor removes the CDI specification of a claim, unless the pod's next sandbox has it.
-func (t *Table) closeFor(claim, sandbox string) error {
-	for _, r := range t.journal.All() {
-		if r.Sandbox != sandbox && r.State == journal.Attached && slices.Contains(r.Claims, claim) {
-			return nil
-		}
-	}
-	return t.specs.remove(claim)
 }
 
 // tendGate makes the CDI specifications of an attached sandbox what its record says. The
@@ -83,7 +74,7 @@ func (t *Table) tendGate(r *journal.Record) error {
 		case ok && !there:
 			errs = append(errs, t.specs.write(res, names))
 		case !ok && there:
-			errs = append(errs, t.closeFor(claim, r.Sandbox))
+			errs = append(errs, t.specs.remove(claim))
 		}
 	}
 	return errors.Join(errs...)
