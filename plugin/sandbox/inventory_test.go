@@ -141,6 +141,32 @@ func TestInventoryLooksSeldom(t *testing.T) {
 	}
 }
 
+// A process begins with a generation of its own, what cannot be read is an error, and of a
+// device that is gone nothing is kept.
+func TestInventoryEnds(t *testing.T) {
+	n := newNode(t, withPools)
+	first := n.offers(t)
+	if second := newNode(t, withPools).offers(t); first.Generation == second.Generation {
+		t.Errorf("two processes begin with generation %d", first.Generation)
+	}
+	for step := 1; step <= 2; step++ {
+		n.Fail(step, netmovetest.Before)
+		if i, err := n.Inventory(t.Context(), 0); err == nil {
+			t.Errorf("request %d failed: %+v", step, i)
+		}
+	}
+	n.Fail(0, netmovetest.Never)
+	if again := n.offers(t); again.Generation != first.Generation {
+		t.Errorf("generation %d became %d", first.Generation, again.Generation)
+	}
+	for _, name := range []string{"eth1", "eth2", "eth3", "eth9"} {
+		n.host.Remove(name)
+	}
+	if left := n.offers(t); len(left.Devices)+len(n.looked.devices)+len(n.looked.hardware) != 0 {
+		t.Errorf("left are %v, %v, %v", left.Devices, n.looked.devices, n.looked.hardware)
+	}
+}
+
 // What a device is doing is told in words.
 func TestInventoryStates(t *testing.T) {
 	for name, tc := range map[string]struct {
