@@ -547,6 +547,45 @@ func TestGateIsTended(t *testing.T) {
 	}
 }
 
+// breaking is an Answer that breaks the journal before the commit.
+type breaking struct{ *node }
+
+func (b breaking) Late() error {
+	b.breakJournal()
+	return nil
+}
+
+func (breaking) Succeed() error { return nil }
+
+// The gate opens only after the commit is on disk, and closes when the caller was not told.
+func TestGateOfAnAttachThatFails(t *testing.T) {
+	n := newNode(t, withPools)
+	pod := n.pod("a", "")
+	before := n.World.String()
+	n.prepare(t, claimOf(pod, "c-1", "net-eth1"))
+	if err := n.Attach(t.Context(), pod.Sandbox, nil, refusal{}); !errors.Is(err, errNobodyWaits) {
+		t.Errorf("error is %v", err)
+	}
+	if n.specs.has("c-1") {
+		t.Error("the gate is open, and the caller was told of a failure")
+	}
+	was, err := os.Stat(n.cdi)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := n.Attach(t.Context(), pod.Sandbox, nil, breaking{n}); err == nil {
+		t.Error("attached without a record")
+	}
+	n.mendJournal()
+	if is, err := os.Stat(n.cdi); err != nil || !is.ModTime().Equal(was.ModTime()) {
+		t.Errorf("the gate was open before the commit: %v", err)
+	}
+	n.sweep()
+	n.Sleep(sweepEvery)
+	n.sweep()
+	n.nothingReserved(t, "c-1", before)
+}
+
 // What an earlier process has left goes before anything else is done, and the specification
 // of a pod that has its devices is there all the time.
 func TestGateAfterARestart(t *testing.T) {
