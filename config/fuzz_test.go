@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/json"
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -120,9 +121,11 @@ func sameToKubectl(t *testing.T, text string, requests []netmove.Request) {
 	if err := k8syaml.Unmarshal([]byte(render(requests)), &want); err != nil {
 		t.Fatal(err)
 	}
-	for _, device := range devices {
+	for i, device := range devices {
 		if name, ok := device["new_name"]; ok {
 			device["newName"] = name
+		} else if _, given := device["newName"]; device["pool"] != nil && !given {
+			device["newName"] = fmt.Sprintf("net%d", i+1)
 		}
 		maps.DeleteFunc(device, func(field string, _ any) bool {
 			return !slices.Contains(readAlike(), field)

@@ -71,6 +71,7 @@ func randomDevice(r *rand.Rand) map[string]any {
 		"mac":        func() any { return fmt.Sprintf("02:00:00:00:00:%02x", r.IntN(256)) },
 		"gsoMaxSize": func() any { return minMaxSize + r.IntN(maxMaxSize-minMaxSize) },
 		"detachBPF":  func() any { return one(r, true, false) },
+		"announce":   func() any { return one(r, true, false) },
 		"sysctls": func() any {
 			s := one(r, Sysctls()...)
 			return map[string]any{s.Name: one[any](r, s.Low, fmt.Sprint(s.High))}
@@ -161,6 +162,7 @@ func spoil(r *rand.Rand, device map[string]any) string {
 		"ethtool.features.rx-gro": {"ethtool", map[string]any{"features": map[string]any{"rx-gro": one[any](r, nil, "on", 1, []any{})}}},
 		"gsoMaxSize":              {"gsoMaxSize", one[any](r, nil, "65536", 1.5, -7, 511, 524281, true)},
 		"detachBPF":               {"detachBPF", one[any](r, nil, "true", 1, []any{})},
+		"announce":                {"announce", one[any](r, nil, "false", 0, map[string]any{})},
 	}
 	path := one(r, slices.Sorted(maps.Keys(bad))...)
 	device[bad[path].field] = bad[path].value

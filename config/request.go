@@ -20,7 +20,7 @@ func RequestFields() []string {
 	return []string{
 		"name", "match", "pool", "newName", "new_name",
 		"addresses", "address", "prefix", "mtu", "mac",
-		"routes", "rules", "neighbors", "sysctls", "ethtool",
+		"routes", "rules", "neighbors", "sysctls", "announce", "ethtool",
 		"gsoMaxSize", "groMaxSize", "gsoIPv4MaxSize", "groIPv4MaxSize", "detachBPF",
 	}
 }
@@ -33,6 +33,9 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 		return netmove.Request{}, false
 	}
 	r := parseEntry(given, parseSelector(v, given))
+	if r.Pool != "" && !anyGiven(given, "newName", "new_name") {
+		r.PodName = taken.nameByPlace()
+	}
 	taken.add(v, given, r)
 	return r, true
 }
@@ -47,6 +50,7 @@ func parseEntry(given map[string]value, r netmove.Request) netmove.Request {
 	r.Rules = each(given["rules"].atMost(maxEntries), parseRule)
 	r.Neighbors = parseNeighbors(given["neighbors"].atMost(maxEntries))
 	r.Sysctls = parseSysctls(given["sysctls"])
+	r.Announce = given["announce"].choice()
 	r.Features = parseEthtool(given["ethtool"])
 	r.GSOMaxSize = parseMaxSize(given["gsoMaxSize"])
 	r.GROMaxSize = parseMaxSize(given["groMaxSize"])

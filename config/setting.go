@@ -48,6 +48,7 @@ func settings(req netmove.Request) []string {
 		{"rules", len(req.Rules) > 0},
 		{"neighbors", req.Neighbors != nil},
 		{"sysctls", req.Sysctls != nil},
+		{"announce", req.Announce != nil && *req.Announce}, // to be silent harms nobody
 		{"ethtool", req.Features != nil},
 		{"gsoMaxSize", req.GSOMaxSize != 0},
 		{"groMaxSize", req.GROMaxSize != 0},

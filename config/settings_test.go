@@ -29,7 +29,7 @@ func TestParseSettings(t *testing.T) {
 				PodName: "net1",
 			},
 		},
-		{"pool", "- pool: fast", netmove.Request{Pool: "fast"}},
+		{"pool, with a name", "- {pool: fast, newName: rail0}", netmove.Request{Pool: "fast", PodName: "rail0"}},
 		{
 			"routes, as ip-route(8) has them", `
 - name: eth1
@@ -91,6 +91,8 @@ func TestParseSettings(t *testing.T) {
 			},
 		}},
 		{"no rules", "- {name: eth1, rules: []}", netmove.Request{Device: "eth1", Rules: []netmove.RuleRequest{}}},
+		{"announced", "- {name: eth1, announce: true}", netmove.Request{Device: "eth1", Announce: new(true)}},
+		{"silent", "- {name: eth1, addresses: [], announce: false}", netmove.Request{Device: "eth1", Addresses: prefixes(), Announce: new(false)}},
 		{"the same route of two tables, metrics, families", "- name: eth1\n  routes: [{to: 10.0.0.0/8}, {to: 10.0.0.0/8, table: 5}, {to: 10.0.0.0/8, metric: 5}]", netmove.Request{
 			Device: "eth1", Routes: []netmove.RouteRequest{
 				{To: prefix("10.0.0.0/8"), Scope: netmove.ScopeLink},
@@ -181,6 +183,11 @@ func TestSettingsProblems(t *testing.T) {
 		{"sysctl, true", "name: a, sysctls: {ipv4/forwarding: true}", "[0].sysctls.ipv4/forwarding: want a number, not a boolean"},
 		{"sysctls, a list", "name: a, sysctls: [ipv4/forwarding=1]", "[0].sysctls: want a mapping, not a list"},
 
+		{"announce, yes", "name: a, announce: yes", "[0].announce: want true or false, not yes"},
+		{"announce, a string", "name: a, announce: 'true'", "[0].announce: want a boolean, not a string"},
+		{"announce, null", "name: a, announce: null", "[0].announce: null is not allowed: write a boolean, or leave it out"},
+		{"announce, case", "name: a, Announce: true", `[0]: unknown field "Announce": did you mean "announce"?`},
+
 		{"ethtool, unknown", "name: a, ethtool: {rings: {rx: 1}}", `[0].ethtool: unknown field "rings"`},
 		{"feature, on", "name: a, ethtool: {features: {rx-gro: on}}", "[0].ethtool.features.rx-gro: want true or false, not on"},
 		{"feature, a number", "name: a, ethtool: {features: {rx-gro: 1}}", "[0].ethtool.features.rx-gro: want a boolean, not a number"},
@@ -248,5 +255,30 @@ func TestPools(t *testing.T) {
 	}
 	if _, ok := c.Pool("slow"); ok {
 		t.Error("there is a pool that nobody made")
+	}
+}
+
+// To announce addresses is a setting of its own, but not where it follows from addresses, and
+// not to be silent.
+func TestAnnounceIsAllowed(t *testing.T) {
+	rule := AllowRule{Settings: defaultSettings()}
+	for _, tc := range []struct{ text, lacks string }{
+		{"- {name: a, announce: true}", "announce"},
+		{"- {name: a, announce: true, addresses: [192.0.2.1/24]}", "announce"},
+		{"- {name: a, announce: false}", ""},
+		{"- {name: a, announce: false, addresses: [192.0.2.1/24]}", ""},
+		{"- {name: a, addresses: [192.0.2.1/24]}", ""},
+	} {
+		requests, err := parsePod(tc.text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Join(rule.lacks(requests[0]), " "); got != tc.lacks {
+			t.Errorf("%s: lacks %q, want %q", tc.text, got, tc.lacks)
+		}
+	}
+	c, err := Parse([]byte(minimalConfig + "allow: [{devices: [a], namespaces: [a], settings: [announce]}]\n"))
+	if err != nil || len(c.Allow[0].lacks(netmove.Request{Announce: new(true)})) > 0 {
+		t.Errorf("the setting allows nothing: %v", err)
 	}
 }

@@ -41,6 +41,10 @@ func newTaken() *taken {
 // next starts the next device.
 func (c *taken) next() { c.device++ }
 
+// nameByPlace returns the name that a device of a pool has in the pod if the author gives it
+// none. Other devices keep their host name, but here the author cannot know it.
+func (c *taken) nameByPlace() string { return "net" + strconv.Itoa(c.device+1) }
+
 // add notes what the device has, and adds a problem for each thing that another
 // device has. A name that could not be read is "" and takes nothing.
 func (c *taken) add(v value, given map[string]value, r netmove.Request) {
@@ -53,6 +57,10 @@ func (c *taken) add(v value, given map[string]value, r netmove.Request) {
 		c.addPodName(named, r.PodName)
 	case sample.given():
 		c.addPodName(sample, r.PodName)
+	case r.Pool != "":
+		if owner, taken := take(c.podNames, r.PodName, c.device); taken {
+			v.refuse("a device of a pool has the name %s here, by its place in the list, and [%d] has that name: give newName", quote(r.PodName), owner)
+		}
 	case !twice && r.Device != "":
 		// If Device is an altname, this takes the altname: it goes into the
 		// pod with the device, and no other one can have it as its name there.

@@ -159,6 +159,15 @@ func (v value) boolean(absent bool) bool {
 	return v.node.Value == "true"
 }
 
+// choice returns true or false, or nil if neither is written.
+func (v value) choice() *bool {
+	if !v.given() {
+		return nil
+	}
+	yes := v.boolean(false)
+	return &yes
+}
+
 // kindOf returns the kind of n. A word is a string only if it is one both in YAML 1.2,
 // which this parser reads, and in YAML 1.1, which kubectl reads: a pod must mean the same
 // to every program.

@@ -16,6 +16,9 @@ type Verdict struct {
 	// Rules lists the allow rules that select the device and accept its losses.
 	Rules []RuleOf `json:"rules,omitempty"`
 
+	// Loses says what a move loses, which these rules accept; "" if it loses nothing.
+	Loses string `json:"loses,omitempty"`
+
 	// Why says why a rule that matches the device does not allow it.
 	Why string `json:"why,omitempty"`
 }
@@ -45,6 +48,7 @@ func (c *NodeConfig) Explain(dev netmove.Device) Verdict {
 			v.Why = fmt.Sprintf("%s would be lost: only a rule that accepts it allows it", netmove.Losses(unaccepted(r, dev)))
 		default:
 			v.Rules = append(v.Rules, RuleOf{i, r.Namespaces, r.PodNames})
+			v.Loses = netmove.Losses(dev.Loss)
 		}
 	}
 	return v
@@ -89,5 +93,9 @@ func (v Verdict) String() string {
 			list[i] += " (" + strings.Join(r.PodNames, ",") + ")"
 		}
 	}
-	return strings.Join(list, "; ")
+	text := strings.Join(list, "; ")
+	if v.Loses != "" {
+		text += "; loses " + v.Loses
+	}
+	return text
 }

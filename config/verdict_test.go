@@ -41,7 +41,7 @@ func TestExplain(t *testing.T) {
 			netmove.Device{Snapshot: netmove.Snapshot{Name: "enp9"}, Facts: netmove.Facts{Role: netmove.Role{PortOf: "br0"}}},
 			"nobody: it is a port of another device: only a rule that writes its name out allows it",
 		},
-		{"loss", netmove.Device{Snapshot: netmove.Snapshot{Name: "enp2"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}}, "allow[1] lab"},
+		{"loss", netmove.Device{Snapshot: netmove.Snapshot{Name: "enp2"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}}, "allow[1] lab; loses qdisc (tbf)"},
 		{
 			"loss that nobody accepts",
 			netmove.Device{Snapshot: netmove.Snapshot{Name: "enp3"}, Facts: netmove.Facts{Loss: []netmove.Loss{{Kind: netmove.LossQdisc, Text: "tbf"}}}},

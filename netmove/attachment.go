@@ -30,6 +30,9 @@ type Attachment struct {
 	// refused. A process that starts anew tries again.
 	Downed bool `json:"-"`
 
+	// Loss is what the move loses, though it is accepted. It is told before the attach.
+	Loss []Loss `json:"-"`
+
 	// Lower is the device of the host that it is built on, for errors of the attach.
 	Lower Lower `json:"-"`
 

@@ -65,6 +65,10 @@ var (
 	// process lacks CAP_SYS_ADMIN over its mount namespace.
 	ErrCannotPin = errors.New("a network namespace cannot be pinned here")
 
+	// ErrNoNeighbors means that the device has no link with neighbors that ask who has an
+	// address (IFF_NOARP, IFF_POINTOPOINT, IFF_LOOPBACK).
+	ErrNoNeighbors = errors.New("the device has no neighbors to be told")
+
 	// ErrUnseen means that the kernel does not show all programs of a device to
 	// this process (EPERM of bpf(2): capabilities, seccomp, lockdown).
 	ErrUnseen = errors.New("BPF programs cannot be seen here")

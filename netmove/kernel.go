@@ -1,5 +1,7 @@
 package netmove
 
+import "net/netip"
+
 // Namespace is a handle on a network namespace. It keeps the namespace and
 // the devices in it alive until Close, whatever happens to the processes in
 // it and to its path. There are two: package kernel drives Linux, package
@@ -14,6 +16,7 @@ type Namespace interface {
 	Tabler
 	Stacker
 	Programmer
+	Announcer
 
 	// Cookie identifies the namespace for as long as the node runs
 	// (SO_NETNS_COOKIE); it is never reused, as inode numbers are.
@@ -206,6 +209,17 @@ type Programmer interface {
 	// Reattach puts a program on the device again that Detach has taken off, without
 	// a link. Error: ErrNotFound if nobody has kept the program.
 	Reattach(index int, p Program) error
+}
+
+// Announcer tells the neighbors on the link of a device which addresses the device has.
+type Announcer interface {
+	// Announce sends for each of the addresses a gratuitous ARP request, or an unsolicited
+	// neighbor advertisement. Errors: ErrNotFound, ErrNoNeighbors.
+	Announce(index int, addrs []netip.Addr) error
+
+	// WhenChanged calls changed, on a goroutine of its own, each time a device of the
+	// namespace or an address may have changed, until stop is called. changed must not wait.
+	WhenChanged(changed func()) (stop func(), err error)
 }
 
 // LoopbackIndex is the ifindex of lo in every network namespace

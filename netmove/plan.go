@@ -33,7 +33,7 @@ func NewPlan(requests []Request, devices []Device) (Plan, error) {
 }
 
 func newAttachment(r Request, dev Device) (Attachment, error) {
-	a := Attachment{Request: r, Before: dev.Snapshot, PodName: r.PodName, Lower: dev.Lower}
+	a := Attachment{Request: r, Before: dev.Snapshot, PodName: r.PodName, Lower: dev.Lower, Loss: dev.Loss}
 	if a.PodName == "" {
 		a.PodName = dev.Name
 	}

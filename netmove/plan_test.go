@@ -81,15 +81,17 @@ func TestPlanText(t *testing.T) {
 		Request: Request{
 			MTU: 9000, MAC: MAC{2, 1}, GSOMaxSize: 5, GROIPv4MaxSize: 6, Features: map[string]bool{"rx-gro": false, "a": true},
 			Sysctls:   map[string]string{"ipv4/b": "1", "ipv4/a": "0"},
+			Announce:  new(true),
 			Neighbors: []NeighborRequest{{ip("192.0.2.9"), MAC{2, 2}}},
 			Routes:    []RouteRequest{{To: netip.MustParsePrefix("10.0.0.0/8")}},
 			Rules:     []RuleRequest{{Table: 7}},
 		},
 		Entries: []Entry{{Table: TableRoute, Text: "10.1.0.0/16"}},
+		Loss:    []Loss{{LossQdisc, "tbf"}},
 	}
 	want := `eth2 -> eth2, no addresses
 eth1 -> net1, mtu 9000, mac 02:01, gsoMaxSize 5, groIPv4MaxSize 6, features a on rx-gro off, sysctl ipv4/a 0, sysctl ipv4/b 1, ` +
-		`addresses 192.0.2.1/24 192.0.2.2/24, neighbor 192.0.2.9 lladdr 02:02, route 10.0.0.0/8, rule table 7, route 10.1.0.0/16, without xdp driver program 7
+		`addresses 192.0.2.1/24 192.0.2.2/24, announced, neighbor 192.0.2.9 lladdr 02:02, route 10.0.0.0/8, rule table 7, route 10.1.0.0/16, without xdp driver program 7, loses qdisc (tbf)
 `
 	if diff := cmp.Diff(want, (Plan{bare, full}).String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

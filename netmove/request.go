@@ -49,6 +49,11 @@ type Request struct {
 	// value that the pod's namespace gives to new devices.
 	Sysctls map[string]string `json:"sysctls,omitempty"`
 
+	// Announce tells the neighbors on the link which addresses the device has in the pod
+	// (gratuitous ARP, unsolicited neighbor advertisements). nil does so if there are
+	// Addresses, which the neighbors may know of another device.
+	Announce *bool `json:"announce,omitempty"`
+
 	// Features are offload features to be switched on or off, by the names that
 	// ethtool(8) -k shows.
 	Features map[string]bool `json:"features,omitempty"`

@@ -219,6 +219,7 @@ func (a *Attachment) settings() []string {
 		}
 		s = append(s, "addresses "+strings.Join(list, " "))
 	}
+	add(a.Announces(), "announced")
 	for _, n := range r.Neighbors {
 		add(true, "neighbor %s", n)
 	}
@@ -234,5 +235,6 @@ func (a *Attachment) settings() []string {
 	for _, p := range a.Before.Programs {
 		add(p.Detached, "without %s", p)
 	}
+	add(len(a.Loss) > 0, "loses %s", Losses(a.Loss))
 	return s
 }

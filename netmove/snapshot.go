@@ -34,6 +34,7 @@ type Snapshot struct {
 	Programs   []Program  `json:"programs,omitempty"`
 	Qdisc      string     `json:"-"`       // IFLA_QDISC, the kind of the root one
 	Below      int        `json:"-"`       // IFLA_LINK, the ifindex of the device that it is built on; 0: none in its namespace
+	Running    bool       `json:"-"`       // it is up and has a carrier (IFF_RUNNING, IFF_LOWER_UP)
 	TakenAt    BootOffset `json:"takenAt"` // when Addresses were read: their lifetimes count from here
 
 	// Parts are those that were read. A record of an older version, which has none, has all.

@@ -18,11 +18,16 @@ const (
 	rtextFilterSkipStats = 1 << 3 // RTEXT_FILTER_SKIP_STATS
 )
 
+// isRunning are the bits of ifi_flags of a device that can send: it has a carrier (IFF_LOWER_UP),
+// and the kernel has taken note of that and started its queues (IFF_RUNNING).
+const isRunning = unix.IFF_RUNNING | unix.IFF_LOWER_UP
+
 // link is what one RTM_NEWLINK of the kernel says about a device.
 type link struct {
 	netmove.Device
 	hardware     uint16      // ifi_type, ARPHRD_*
 	promiscuity  int         // IFLA_PROMISCUITY
+	alone        bool        // nobody asks on its link who has an address
 	toldBound    bool        // the kernel tells whether it binds the device (IFLA_NETNS_IMMUTABLE)
 	lower        int         // IFLA_LINK, 0 for none
 	lowerForeign bool        // IFLA_LINK_NETNSID: lower is an index of another namespace
@@ -104,6 +109,8 @@ func parseLink(msg []byte) (link, error) {
 	l.Flags, l.Parts = parseFlags(info.Flags), netmove.PartLink
 	l.Identity.Index, l.hardware = int(info.Index), info.Type
 	l.Role.Loopback = info.Flags&unix.IFF_LOOPBACK != 0
+	l.Running = info.Flags&isRunning == isRunning
+	l.alone = info.Flags&(unix.IFF_NOARP|unix.IFF_POINTOPOINT|unix.IFF_LOOPBACK) != 0
 	for _, a := range attrs {
 		if err := l.set(a); err != nil {
 			return link{}, err

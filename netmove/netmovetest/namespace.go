@@ -57,6 +57,7 @@ func (ns *Namespace) Remove(name string) {
 	defer ns.world.mu.Unlock()
 	if d := ns.named(name); d != nil {
 		delete(ns.devices, d.Identity.Index)
+		ns.world.announcer.tell()
 	}
 }
 

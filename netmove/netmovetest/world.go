@@ -61,6 +61,8 @@ type World struct {
 	interrupt func()
 	gate      chan struct{}
 
+	announcer announcer
+
 	cannotPin  bool
 	cannotOpen bool
 	closeFails bool
@@ -116,7 +118,7 @@ func (w *World) CannotPin(yes bool) {
 	w.cannotPin = yes
 }
 
-// CannotOpen makes OpenNamespace fail, as where a process has all the descriptors that it may
+// CannotOpen makes OpenNamespace and WhenChanged fail, as where a process has all the descriptors that it may
 // have.
 func (w *World) CannotOpen(yes bool) {
 	w.mu.Lock()

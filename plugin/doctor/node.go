@@ -66,7 +66,7 @@ func (n Node) kernel(f *notes) {
 
 // capabilities returns the needed capabilities with their numbers (linux/capability.h).
 func capabilities() map[string]uint {
-	return map[string]uint{"CAP_NET_ADMIN": 12, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
+	return map[string]uint{"CAP_NET_ADMIN": 12, "CAP_NET_RAW": 13, "CAP_SYS_PTRACE": 19, "CAP_SYS_ADMIN": 21}
 }
 
 func (n Node) privileges(f *notes) {

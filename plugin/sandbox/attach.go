@@ -168,6 +168,7 @@ func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journ
 	log := recordLog(t.log, record)
 	began := time.Now()
 	plan := netmove.Plan(record.Devices)
+	tellLosses(log, plan)
 	if err := t.mover.Attach(ctx, netns, plan); err != nil {
 		return errors.Join(err, t.abandon(record, undoPart(err)))
 	}
@@ -181,7 +182,18 @@ func (t *Table) move(ctx context.Context, netns netmove.Namespace, record *journ
 	t.observer.Attached(took)
 	t.compare(log, plan)
 	log.Info("devices attached", "devices", summary(plan), "took", took)
+	t.announce(record)
 	return nil
+}
+
+// tellLosses logs which state of the host's the moves lose. An allow rule or an operator has
+// accepted that, and whoever misses the state later finds the reason here.
+func tellLosses(log *slog.Logger, plan netmove.Plan) {
+	for _, a := range plan {
+		if len(a.Loss) > 0 {
+			log.Info("device loses state of the host, which is accepted", "device", a.Before.Name, "loses", netmove.Losses(a.Loss))
+		}
+	}
 }
 
 // undoPart returns err if it says that an undo is not complete, else nil.

@@ -295,6 +295,30 @@ func TestAttachedInTheLog(t *testing.T) {
 	}
 }
 
+// What a move loses is in the log, a line for each device, though a rule has accepted it.
+func TestAcceptedLossIsTold(t *testing.T) {
+	n := newNode(t, strings.Replace(allowAll, "namespaces:", "acceptLoss: [qdisc, nft]\n  namespaces:", 1))
+	lossy := func(name string, loss ...netmove.Loss) {
+		n.host.AddDevice(netmove.Device{Snapshot: netmove.Snapshot{Name: name, MTU: 1500}, Facts: netmove.Facts{Loss: loss}})
+	}
+	qdisc, nft := netmove.Loss{Kind: netmove.LossQdisc, Text: "tbf"}, netmove.Loss{Kind: netmove.LossNFT, Text: "chain a"}
+	lossy("eth5", qdisc, nft)
+	lossy("eth6", nft)
+	if err := n.run(t.Context(), n.pod("a", "- name: eth5\n- name: eth6\n- name: eth1")); err != nil {
+		t.Fatal(err)
+	}
+	const told = "INFO device loses state of the host, which is accepted "
+	n.told(t, 2, told)
+	n.told(t, 1, told+`device=eth5 loses=qdisc (tbf) and nft (chain a)`)
+	n.told(t, 1, told+`device=eth6 loses=nft (chain a)`)
+	lossy("eth7", qdisc)
+	n.AddNamespace("lab")
+	if moved, err := n.Move(t.Context(), Move{Device: "eth7", Force: true}, "lab"); err != nil || !strings.Contains(moved, "loses qdisc (tbf)") {
+		t.Errorf("moved %q, error %v", moved, err)
+	}
+	n.told(t, 1, told+`device=eth7 loses=qdisc (tbf)`)
+}
+
 // Moves by hand that are refused say why, change nothing, and leave nothing open.
 func TestMoveIsRefused(t *testing.T) {
 	n := newNode(t, allowAll)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -40,6 +41,16 @@ func (n *node) held(pod string) string {
 		names = append(names, a.Before.Name)
 	}
 	return strings.Join(names, " ")
+}
+
+// podNames is which devices a pod has, and under which names.
+func (n *node) podNames(pod string) []string {
+	r, _ := n.journal.Get("sandbox-" + pod)
+	var names []string
+	for _, a := range r.Devices {
+		names = append(names, a.Before.Name+":"+a.PodName)
+	}
+	return names
 }
 
 func TestSelection(t *testing.T) {
@@ -106,6 +117,47 @@ func TestPoolOfManyRefused(t *testing.T) {
 		if few != many || told != want || same != want {
 			t.Errorf("%s: %d calls with 2 devices that are refused, %d with 200; told\n%s\n%s\nwant\n%s", asked, few, many, told, same, want)
 		}
+	}
+}
+
+// A device of a pool has a name by its place in the list, whichever device that is.
+func TestPoolNames(t *testing.T) {
+	n := newNode(t, pools)
+	if err := n.run(t.Context(), n.pod("a", "- pool: fast\n- name: eth1\n- pool: fast")); err != nil {
+		t.Fatal(err)
+	}
+	got := n.podNames("a")
+	if want := []string{"eth3:net1", "eth1:eth1", "eth2:net3"}; !slices.Equal(got, want) {
+		t.Errorf("the pod has %v, want %v", got, want)
+	}
+}
+
+// A name by place that the pod has already, or that another device of the pod brings along,
+// refuses the pod before anything moves.
+func TestPoolNameIsTaken(t *testing.T) {
+	for _, tc := range []struct {
+		devices, want string
+		prepare       func(n *node, pod *testPod)
+	}{
+		{
+			"- pool: fast", `cannot name "eth3" "net1" in the pod: the name is taken`,
+			func(n *node, pod *testPod) { n.namespaceOf(t, pod).Add(netmove.Snapshot{Name: "net1"}) },
+		},
+		{
+			"- pool: fast\n- match: {driver: ice}", `cannot name "eth3" "net1" in the pod: "net1" is an altname of "eth7"`,
+			func(n *node, _ *testPod) {
+				n.host.Add(netmove.Snapshot{Name: "eth7", MTU: 1500, Altnames: []string{"net1"}, Identity: netmove.Identity{Driver: "ice"}})
+			},
+		},
+	} {
+		n := newNode(t, pools)
+		pod := n.pod("a", tc.devices)
+		tc.prepare(n, pod)
+		before := n.World.String()
+		if err := n.run(t.Context(), pod); err == nil || !strings.Contains(err.Error(), tc.want) {
+			t.Errorf("error %v, want %s", err, tc.want)
+		}
+		n.asBefore(t, before)
 	}
 }
 

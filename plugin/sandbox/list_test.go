@@ -193,7 +193,8 @@ func TestNothingGrows(t *testing.T) {
 		ns := n.namespaceOf(t, pod)
 		pod.Pause = int(ns.Inode())
 		switch kind := i % 100; {
-		case kind == 0: // an ordinary life
+		case kind == 0: // an ordinary life, without a carrier
+			pod.devices = "- {name: eth1, newName: net1, addresses: [192.0.2.5/24]}"
 			_ = n.run(t.Context(), pod)
 			_ = n.create(t, pod)
 		case kind == 1: // comes home under another name first
@@ -225,6 +226,7 @@ func TestNothingGrows(t *testing.T) {
 	}
 	for what, left := range map[string][]string{
 		"memories": n.memories.keys(), "locks": n.locks.held.keys(), "pins": n.pins.held.keys(), "altered": n.altered.keys(),
+		"announcements": n.announcements.keys(),
 	} {
 		if len(left) > 0 {
 			t.Errorf("%d %s are left after %d sandboxes, such as %s", len(left), what, sandboxes, left[0])

@@ -148,10 +148,14 @@ func (r *returning) check(what string, err error) {
 	}
 }
 
-// all returns the devices. Without devices it does not open the namespace.
+// all returns the devices. What is being announced of them ends before. Without devices it does
+// not open the namespace.
 func (r *returning) all(devices []netmove.Attachment) {
 	if len(devices) == 0 {
 		return
+	}
+	for _, a := range devices {
+		r.announcements.end(deviceKey(a))
 	}
 	netns, closeNetns, err := r.pins.namespace(&r.left)
 	if err != nil {

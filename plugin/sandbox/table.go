@@ -33,6 +33,8 @@ type Table struct {
 	ends     *ends
 	estimate estimate
 
+	announcements announcements
+
 	wake      chan struct{}          // has the sweep look at once
 	left      []*journal.Record      // by an earlier process, until Recover
 	unsaved   atomic.Pointer[string] // why records are not on disk

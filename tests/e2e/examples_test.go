@@ -76,6 +76,7 @@ func examples() map[string][]check {
 			{command: "ethtool -k net1", has: []string{"generic-receive-offload: on", "tcp-segmentation-offload: off", "tx-checksum-sctp: off"}},
 			ip("-d link show net1", "gso_max_size 185000", "gro_max_size 185000"), ping("net1", "203.0.113.1"),
 		},
+		"announce":   {ip("link show net1", "02:00:00:00:00:98"), ping("203.0.113.10", "203.0.113.1"), ping("2001:db8::10", "2001:db8::1")},
 		"detach-bpf": {{command: "ip link show net1", has: []string{"UP"}, hasNot: []string{"xdp"}}, ping("net1", "203.0.113.1")},
 		"nri-sample": {ip("addr show net1", "192.0.2.5/24", "mtu 1400")},
 	}
