@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) error {
 type common struct {
 	config    string
 	stateDir  string
+	cdiDir    string
 	logLevel  string
 	logFormat string
 }
@@ -58,6 +59,7 @@ and back when the pod ends. Without a command it runs the plugin.`,
 	flags := root.PersistentFlags()
 	flags.StringVar(&c.config, "config", "/etc/nri-netdev/config.yaml", "node config: who may have which devices")
 	flags.StringVar(&c.stateDir, "state-dir", "/run/nri-netdev", "state folder, on a tmpfs")
+	flags.StringVar(&c.cdiDir, "cdi-dir", "/var/run/cdi", "folder of CDI specifications, which the runtime reads")
 	flags.StringVar(&c.logLevel, "log-level", "info", "debug, info, warn or error")
 	flags.StringVar(&c.logFormat, "log-format", "text", "text or json")
 	serve.defaults()

@@ -73,7 +73,7 @@ func (o *operator) alone(folder *state.Folder, work func(*sandbox.Table) error) 
 		return err
 	}
 	mover := &netmove.Mover{Now: k.Now, Host: host, Log: o.log}
-	t := sandbox.New(k, mover, j, folder.Path(), loadConfig(o.log, o.config).inForce(), sandbox.Nobody{}, o.log)
+	t := sandbox.New(k, mover, j, sandbox.Folders{State: folder.Path(), CDI: o.cdiDir}, loadConfig(o.log, o.config).inForce(), sandbox.Nobody{}, o.log)
 	t.Recover() // what an earlier process left half done
 	return work(t)
 }

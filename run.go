@@ -12,6 +12,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/plugin"
 	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
 
@@ -68,7 +69,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 	if err != nil {
 		return err
 	}
-	p := plugin.New(k, &netmove.Mover{Now: k.Now, Host: host, Log: log}, j, folder.Path(), c.inForce(), log)
+	p := plugin.New(k, &netmove.Mover{Now: k.Now, Host: host, Log: log}, j, sandbox.Folders{State: folder.Path(), CDI: o.cdiDir}, c.inForce(), log)
 	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
 	return o.serve(ctx, log, p, c, folder)
 }

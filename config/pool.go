@@ -12,6 +12,30 @@ type Pool struct {
 	Name    string   `json:"name"`
 	Devices []string `json:"devices,omitempty"` // globs over kernel names; they match an altname only if they write it out
 	Drivers []string `json:"drivers,omitempty"` // as written by ethtool -i, no globs
+
+	// Mixed gives devices that the cluster's scheduler knows of also to pods that ask for
+	// them by annotation alone. Scheduler and annotations may then want the same device.
+	Mixed bool `json:"mixed,omitempty"`
+}
+
+// PoolOf returns the first pool that has the device.
+func (c *NodeConfig) PoolOf(dev netmove.Snapshot) (p Pool, ok bool) {
+	i := slices.IndexFunc(c.Pools, func(p Pool) bool { return p.Has(dev) })
+	if i < 0 {
+		return Pool{}, false
+	}
+	return c.Pools[i], true
+}
+
+// AllowUnclaimed decides whether a pod may have the device without a claim while the
+// cluster's scheduler knows of the devices of pools. It returns nil or a *DeniedError.
+func (c *NodeConfig) AllowUnclaimed(req netmove.Request, dev netmove.Snapshot) error {
+	p, ok := c.PoolOf(dev)
+	if !ok || p.Mixed {
+		return nil
+	}
+	return denied(req.Device, "device %s is of pool %q, whose devices the cluster's scheduler gives away: ask for one by a resource claim, or ask the node's operator to set mixed: true for the pool",
+		quote(req.Device), p.Name)
 }
 
 // Pool finds a pool by its name.
@@ -38,7 +62,7 @@ func (p Pool) Rank(dev netmove.Snapshot) int {
 func parsePools(v value) []Pool {
 	seen := map[string]bool{}
 	return each(v, func(item value) (p Pool, ok bool) {
-		given, ok := item.fields(schema{known: []string{"name", "devices", "drivers"}})
+		given, ok := item.fields(schema{known: []string{"name", "devices", "drivers", "mixed"}})
 		if !ok {
 			return p, false
 		}
@@ -51,6 +75,7 @@ func parsePools(v value) []Pool {
 			Devices: each(given["devices"], parseGlob),
 			// A template may write an empty list and mean any driver.
 			Drivers: each(given["drivers"], parseDriver),
+			Mixed:   given["mixed"].boolean(false),
 		}
 		if len(p.Devices)+len(p.Drivers) == 0 && item.problems.err() == nil {
 			item.refuse("has no device: devices and drivers are empty")

@@ -32,11 +32,17 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	if !ok {
 		return netmove.Request{}, false
 	}
-	r := parseSelector(v, given)
-	r.PodName = parsePodName(given["newName"], given["new_name"])
+	r := parseEntry(given, parseSelector(v, given))
 	if r.Pool != "" && !anyGiven(given, "newName", "new_name") {
 		r.PodName = taken.nameByPlace()
 	}
+	taken.add(v, given, r)
+	return r, true
+}
+
+// parseEntry adds to r what the fields ask for that select no device.
+func parseEntry(given map[string]value, r netmove.Request) netmove.Request {
+	r.PodName = parsePodName(given["newName"], given["new_name"])
 	r.Addresses = parseAddresses(given)
 	r.MTU = parseMTU(given["mtu"])
 	r.MAC, _ = parseMAC(given["mac"])
@@ -52,8 +58,7 @@ func parseRequest(v value, taken *taken) (netmove.Request, bool) {
 	r.GROIPv4MaxSize = parseMaxSize(given["groIPv4MaxSize"])
 	r.DetachBPF = given["detachBPF"].boolean(false)
 	checkIPv6(given, r)
-	taken.add(v, given, r)
-	return r, true
+	return r
 }
 
 func parseDevice(name value) string {

@@ -58,12 +58,19 @@ type Reader interface {
 	// Features reads the offload features of the device, by name.
 	Features(index int) (map[string]Feature, error)
 
+	// Hardware reads where the device is in the machine and how fast it is. Error:
+	// ErrNotFound.
+	Hardware(dev Snapshot) (Hardware, error)
+
 	// Groups reads the multicast addresses that the device listens to, as entries
 	// of TableFDB.
 	Groups(index int) ([]Entry, error)
 
 	// Rules reads the namespace's policy rules, as entries of TableRule.
 	Rules() ([]Entry, error)
+
+	// Routing reads what decides which devices carry the node's own traffic.
+	Routing() (Routing, error)
 
 	// HasRoute reports whether the namespace has a route with the destination, the metric
 	// and the table of that one.

@@ -224,7 +224,7 @@ func (c *connection) setPolicy() {
 // Synchronize notes which pods exist. It answers at once; what follows from it, the sweep
 // finds.
 func (c *connection) Synchronize(_ context.Context, pods []*api.PodSandbox, containers []*api.Container) ([]*api.ContainerUpdate, error) {
-	c.sandboxes.List(listed(pods, containers))
+	c.sandboxes.List(c.listed(pods, containers))
 	time.AfterFunc(acceptedAfter, func() {
 		c.synced.Store(true)
 		c.registered.Store(c)
@@ -236,7 +236,7 @@ func (c *connection) Synchronize(_ context.Context, pods []*api.PodSandbox, cont
 }
 
 // listed are the sandboxes that a runtime lists, and those of them that may ask for devices.
-func listed(pods []*api.PodSandbox, containers []*api.Container) (has map[string]bool, asking []sandbox.Listed) {
+func (p *Plugin) listed(pods []*api.PodSandbox, containers []*api.Container) (has map[string]bool, asking []sandbox.Listed) {
 	has = make(map[string]bool, len(pods))
 	populated := make(map[string]bool, len(containers))
 	for _, c := range containers {
@@ -244,7 +244,7 @@ func listed(pods []*api.PodSandbox, containers []*api.Container) (has map[string
 	}
 	for _, pod := range pods {
 		has[pod.GetId()] = true
-		if config.Asks(pod.GetAnnotations()) {
+		if p.asks(pod) {
 			asking = append(asking, sandbox.Listed{
 				Sandbox: sandboxOf(pod), Annotations: pod.GetAnnotations(), Populated: populated[pod.GetId()],
 			})

@@ -310,7 +310,7 @@ func TestListed(t *testing.T) {
 	n := newNode(t, allowAll)
 	a, b, other := n.pod("a", "- name: eth1"), n.pod("b", "- name: eth1"), n.pod("c", "")
 	other.Annotations = nil
-	has, asking := listed([]*api.PodSandbox{a, b, other}, []*api.Container{{PodSandboxId: b.Id}, {PodSandboxId: other.Id}})
+	has, asking := n.listed([]*api.PodSandbox{a, b, other}, []*api.Container{{PodSandboxId: b.Id}, {PodSandboxId: other.Id}})
 	if len(has) != 3 || !has[a.Id] || !has[b.Id] || !has[other.Id] {
 		t.Errorf("has %v", has)
 	}

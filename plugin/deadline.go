@@ -25,23 +25,23 @@ var errOutOfTime = errors.New("the devices could not be moved in the time that t
 // stopped for a while reads such requests later: the pod may run already.
 var errLate = errors.New("the runtime has dropped the plugin and went on without its answer")
 
-// claim decides a race of two goroutines: the first to make it decides for both.
-type claim struct {
+// race decides a race of two goroutines: the first to win it decides for both.
+type race struct {
 	taken   atomic.Bool
 	request context.Context // ends with the connection that the request came by
 }
 
-// make reports whether the caller is the first.
-func (c *claim) make() bool { return c.taken.CompareAndSwap(false, true) }
+// win reports whether the caller is the first.
+func (c *race) win() bool { return c.taken.CompareAndSwap(false, true) }
 
-var _ sandbox.Answer = (*claim)(nil)
+var _ sandbox.Answer = (*race)(nil)
 
-// Succeed claims that the runtime is told of success, or returns why it cannot be.
-func (c *claim) Succeed() error {
+// Succeed decides that the runtime is told of success, or returns why it cannot be.
+func (c *race) Succeed() error {
 	if err := c.Late(); err != nil {
 		return err
 	}
-	if !c.make() {
+	if !c.win() {
 		return errOutOfTime
 	}
 	return nil
@@ -49,7 +49,7 @@ func (c *claim) Succeed() error {
 
 // Late returns an error if nobody waits for the answer any more. The end of a connection
 // is read right after its last request, so it is known long before devices have moved.
-func (c *claim) Late() error {
+func (c *race) Late() error {
 	if c.request.Err() != nil {
 		return errLate
 	}
@@ -58,18 +58,18 @@ func (c *claim) Late() error {
 
 // inTime runs the work of a hook, and returns before the runtime's deadline even if the
 // work goes on: a request to the kernel cannot be interrupted. The work's context ends
-// when time is up. Work that has succeeded makes the claim; if it is not the first, the
+// when time is up. Work that has succeeded wins the race; if it is not the first, the
 // runtime has been told of a failure, and the work must be undone.
-func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) error) error {
+func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *race) error) error {
 	p.hooks.RLock()
 	defer p.hooks.RUnlock()
-	c := &claim{request: ctx}
+	c := &race{request: ctx}
 	ctx, cancel := context.WithDeadlineCause(context.WithoutCancel(ctx), p.answerBy(ctx), errOutOfTime)
 	done := make(chan error, 1)
 	p.working.Go(func() {
 		defer cancel()
 		err := work(ctx, c)
-		c.make() // an answer, whatever it is, counts if it is the first
+		c.win() // an answer, whatever it is, counts if it is the first
 		done <- err
 	})
 	select {
@@ -77,7 +77,7 @@ func (p *Plugin) inTime(ctx context.Context, work func(context.Context, *claim) 
 		return err
 	case <-ctx.Done():
 	}
-	if c.make() {
+	if c.win() {
 		return errOutOfTime
 	}
 	return <-done // just in time

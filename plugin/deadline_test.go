@@ -43,7 +43,7 @@ func TestAnswerBy(t *testing.T) {
 // The first to make a claim has made it for both.
 func TestClaim(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
-	c := &claim{request: ctx}
+	c := &race{request: ctx}
 	if err := errors.Join(c.Late(), c.Succeed()); err != nil {
 		t.Error(err)
 	}
@@ -51,11 +51,11 @@ func TestClaim(t *testing.T) {
 		t.Errorf("the second: %v", err)
 	}
 	cancel()
-	c = &claim{request: ctx}
+	c = &race{request: ctx}
 	if late, err := c.Late(), c.Succeed(); !errors.Is(late, errLate) || !errors.Is(err, errLate) {
 		t.Errorf("after the end of the request: %v, %v", late, err)
 	}
-	if !c.make() {
+	if !c.win() {
 		t.Error("a claim that came too late is made")
 	}
 }
@@ -65,8 +65,8 @@ func TestJustInTime(t *testing.T) {
 	n := newNode(t, allowAll)
 	for _, want := range []error{nil, errors.New("the answer of the work")} {
 		ctx, cancel := context.WithDeadline(t.Context(), time.Now()) // time is up at once
-		err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
-			if !c.make() {
+		err := n.inTime(ctx, func(ctx context.Context, c *race) error {
+			if !c.win() {
 				return want // the hook was first
 			}
 			if cause := context.Cause(ctx); !errors.Is(cause, errOutOfTime) {
@@ -82,7 +82,7 @@ func TestJustInTime(t *testing.T) {
 	}
 	for _, want := range []error{nil, errors.New("the answer of the work")} {
 		ctx, cancel := context.WithTimeout(t.Context(), answerMargin+10*time.Millisecond)
-		err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
+		err := n.inTime(ctx, func(ctx context.Context, c *race) error {
 			if err := c.Succeed(); err != nil {
 				return err
 			}
@@ -103,7 +103,7 @@ func TestWorkOutlivesTheRequest(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	var after func() error
-	err := n.inTime(ctx, func(ctx context.Context, c *claim) error {
+	err := n.inTime(ctx, func(ctx context.Context, c *race) error {
 		after = ctx.Err
 		return errors.Join(ctx.Err(), c.Late())
 	})

@@ -3,6 +3,7 @@ package plugin
 import (
 	"context"
 
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 	"github.com/nri-netdev/nri-netdev/plugin/control"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
@@ -29,4 +30,20 @@ func (p *Plugin) Move(ctx context.Context, m sandbox.Move, path string) (moved s
 // Return returns devices by hand.
 func (p *Plugin) Return(s sandbox.Selection) (sandbox.Returned, error) {
 	return p.sandboxes.ReturnByHand(s)
+}
+
+// Inventory returns the devices that the node offers to claims.
+func (p *Plugin) Inventory(ctx context.Context, after uint64) (claim.Inventory, error) {
+	return p.sandboxes.Inventory(ctx, after)
+}
+
+// Prepare reserves the devices of a claim for its pod.
+func (p *Plugin) Prepare(c claim.Claim) (claim.Prepared, error) { return p.sandboxes.Prepare(c) }
+
+// Unprepare ends the reservation of a claim.
+func (p *Plugin) Unprepare(uid string) error { return p.sandboxes.Unprepare(uid) }
+
+// Claims returns what has become of the claims that are prepared.
+func (p *Plugin) Claims(ctx context.Context, after uint64) (claim.Statuses, error) {
+	return p.sandboxes.Claims(ctx, after)
 }

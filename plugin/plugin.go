@@ -41,11 +41,11 @@ var (
 	_ stub.SynchronizeInterface = (*connection)(nil)
 )
 
-// New makes a plugin that moves devices with mover, keeps its records in j and
-// its pins below the state folder, and starts out with the node config c.
-func New(kernel sandbox.Kernel, mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, log *slog.Logger) *Plugin {
+// New makes a plugin that moves devices with mover, keeps its records in j, and starts out
+// with the node config c.
+func New(kernel sandbox.Kernel, mover *netmove.Mover, j *journal.Journal, folders sandbox.Folders, c *config.NodeConfig, log *slog.Logger) *Plugin {
 	p := &Plugin{log: log, metrics: newMetrics()}
-	p.sandboxes = sandbox.New(kernel, mover, j, state, c, p.metrics, log)
+	p.sandboxes = sandbox.New(kernel, mover, j, folders, c, p.metrics, log)
 	p.metrics.registry.MustRegister(states{p})
 	mover.Moved = func(took time.Duration) { p.metrics.moveTook.Observe(took.Seconds()) }
 	return p
@@ -71,15 +71,21 @@ func (p *Plugin) RefuseConfig() { p.metrics.reloaded(invalid) }
 // requestTimeout returns how long the runtime waits for an answer, 0 if unknown.
 func (p *Plugin) requestTimeout() time.Duration { return time.Duration(p.timeout.Load()) }
 
+// asks reports whether a pod may have devices, by its annotations or by claims. It allocates
+// nothing, since it is called for every pod.
+func (p *Plugin) asks(pod *api.PodSandbox) bool {
+	return config.Asks(pod.GetAnnotations()) || p.sandboxes.Claimed(pod.GetUid())
+}
+
 // RunPodSandbox moves the pod's devices into its network namespace. An error
 // keeps the pod from starting.
 func (p *Plugin) RunPodSandbox(ctx context.Context, pod *api.PodSandbox) error {
-	if !config.Asks(pod.GetAnnotations()) {
+	if !p.asks(pod) {
 		return nil
 	}
 	defer p.metrics.answered(hookRun)()
 	s := sandboxOf(pod)
-	err := p.inTime(ctx, func(ctx context.Context, c *claim) error {
+	err := p.inTime(ctx, func(ctx context.Context, c *race) error {
 		requests, err := config.ParseAnnotations(pod.GetAnnotations())
 		if err != nil {
 			return err
@@ -108,12 +114,12 @@ func (p *Plugin) RemovePodSandbox(ctx context.Context, pod *api.PodSandbox) erro
 }
 
 func (p *Plugin) podEnds(ctx context.Context, pod *api.PodSandbox, h hook) {
-	if !config.Asks(pod.GetAnnotations()) {
+	if !p.asks(pod) {
 		return
 	}
 	defer p.metrics.answered(h)()
 	s := sandboxOf(pod)
-	err := p.inTime(ctx, func(context.Context, *claim) error {
+	err := p.inTime(ctx, func(context.Context, *race) error {
 		p.sandboxes.End(s.ID)
 		return nil
 	})

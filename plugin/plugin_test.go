@@ -20,6 +20,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/netmovetest"
 	"github.com/nri-netdev/nri-netdev/plugin/plugintest"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // node is a plugin on a node in memory, with a real journal.
@@ -29,6 +30,7 @@ type node struct {
 	host    *netmovetest.Namespace
 	journal *journal.Journal
 	state   string
+	cdi     string // folder of CDI specifications
 }
 
 const allowAll = plugintest.AllowAll
@@ -36,7 +38,7 @@ const allowAll = plugintest.AllowAll
 func newNode(t testing.TB, text string) *node {
 	t.Helper()
 	w := netmovetest.New()
-	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir()}
+	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir(), cdi: t.TempDir()}
 	for _, name := range []string{"eth1", "eth2"} {
 		n.host.Add(netmove.Snapshot{Name: name, MTU: 1500, MaxMTU: 9600, Flags: netmove.LinkFlags{Up: true}})
 	}
@@ -49,7 +51,7 @@ func newNode(t testing.TB, text string) *node {
 		t.Fatal(err, problems)
 	}
 	log := slog.New(slog.DiscardHandler)
-	n.Plugin = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, n.journal, n.state, c, log)
+	n.Plugin = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, n.journal, sandbox.Folders{State: n.state, CDI: n.cdi}, c, log)
 	return n
 }
 

@@ -12,6 +12,8 @@
 //	Put        write the file, publish                              write the file
 //	Commit     write the file; later, when it is called, publish    write the file
 //	Remove     remove the file, publish                             remove the file
+//	Reserve    check, write the file, publish                       write the file
+//	Unreserve  check, remove the file, publish                      remove the file
 //
 // To write the file is to write a temporary one, to synchronize it, to rename it (this
 // commits it), and to synchronize the folder. What Get and All return is published by one
@@ -20,6 +22,10 @@
 // A sandbox's record is written before its first device is touched (Begin), and again when
 // all devices are in the pod (Commit) and when something has changed (Put). It is removed
 // after the last device is home (Remove).
+//
+// A reservation promises devices to a pod that a claim is for: one JSON file a claim. It is
+// made before the pod starts (Reserve) and ends when the claim is let go of (Unreserve),
+// which takes that its devices are home, lost or quarantined.
 //
 // # Recovery
 //
@@ -44,6 +50,9 @@
 //     gets a device that the file may tell of, the file is written.
 //   - Commit: what is published stays, and is written again.
 //   - Remove: the record stays published, and the caller tries again.
+//   - Reserve: nothing is published, and the file is removed. If that fails too, it holds
+//     after a restart, until the claim is let go of.
+//   - Unreserve: the reservation stays published, and the caller tries again.
 //
 // # Invariants
 //

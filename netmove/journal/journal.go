@@ -21,6 +21,7 @@ const (
 // published records. Reading them takes no lock.
 type Journal struct {
 	folder string
+	claims string // folder of the reservations
 	aside  string // where files go that are no records
 	bootID string
 	files  files
@@ -37,11 +38,14 @@ type Journal struct {
 	mu        sync.Mutex // held over every change of what is published
 	published atomic.Pointer[map[string]*Record]
 	committed map[string]*Record // not yet published
+	reserved  atomic.Pointer[reservations]
+	changed   chan struct{} // closed at the next change of what is published
 }
 
 func newJournal(state, bootID string) *Journal {
 	j := Of(nil)
-	j.folder, j.aside, j.bootID = filepath.Join(state, recordsFolder), filepath.Join(state, setAsideFolder), bootID
+	j.folder, j.claims = filepath.Join(state, recordsFolder), filepath.Join(state, claimsFolder)
+	j.aside, j.bootID = filepath.Join(state, setAsideFolder), bootID
 	j.files, j.sleep = osFiles(), time.Sleep
 	j.pauses = []time.Duration{50 * time.Millisecond, 100 * time.Millisecond, 200 * time.Millisecond, 400 * time.Millisecond}
 	return j
@@ -50,12 +54,13 @@ func newJournal(state, bootID string) *Journal {
 // Of returns a journal of these records for callers that only look things up. It has no
 // folder to write to.
 func Of(records []*Record) *Journal {
-	j := &Journal{stored: map[string]*Record{}, doubted: map[string][]netmove.Identity{}, committed: map[string]*Record{}}
+	j := &Journal{stored: map[string]*Record{}, doubted: map[string][]netmove.Identity{}, committed: map[string]*Record{}, changed: make(chan struct{})}
 	byID := make(map[string]*Record, len(records))
 	for _, r := range records {
 		byID[r.Sandbox] = r
 	}
 	j.published.Store(&byID)
+	j.reserved.Store(reservationsOf(nil))
 	return j
 }
 
@@ -124,6 +129,20 @@ func (j *Journal) publish(sandbox string, r *Record) {
 		records[sandbox] = r
 	}
 	j.published.Store(&records)
+	j.tell()
+}
+
+// Changed returns a channel that is closed at the next change of what is published.
+func (j *Journal) Changed() <-chan struct{} {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.changed
+}
+
+// tell ends the wait for a change. The caller holds mu.
+func (j *Journal) tell() {
+	close(j.changed)
+	j.changed = make(chan struct{})
 }
 
 // own returns the journal's own copy of a record.
@@ -131,12 +150,13 @@ func (j *Journal) own(r *Record) *Record {
 	c := *r
 	c.Version, c.BootID = version, j.bootID
 	c.Devices, c.Quarantined, c.Lost = slices.Clone(r.Devices), slices.Clone(r.Quarantined), slices.Clone(r.Lost)
-	c.Problems = maps.Clone(r.Problems)
+	c.Problems, c.Claims = maps.Clone(r.Problems), slices.Clone(r.Claims)
 	return &c
 }
 
 // conflict returns an *InUseError if the record of another sandbox, published or committed,
-// has a device that r has and the sandbox's published record has not. What two records on
+// or the reservation for another pod, has a device that r has and the sandbox's published
+// record has not. What two records on
 // disk had at the start they may go on having: neither keeps the other from being written.
 //
 // Invariant: a device is in at most one record.
@@ -152,6 +172,9 @@ func (j *Journal) conflict(r *Record) error {
 			}
 			if other := j.holder(id, r.Sandbox); other != nil {
 				return other.InUse(list[i].Request.Device, id)
+			}
+			if other := j.ReservedFor(id); other != nil && other.Pod.UID != r.Pod.UID {
+				return other.InUse(list[i].Request.Device)
 			}
 		}
 	}

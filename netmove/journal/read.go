@@ -15,7 +15,7 @@ import (
 )
 
 // ErrVersion means that a newer program has written a record.
-var ErrVersion = fmt.Errorf("a newer program has written it; this one knows versions up to %d", version)
+var ErrVersion = errors.New("a newer program has written it")
 
 // ErrUnreadable means that a file or the folder of the journal could not be read. What it
 // says is not known, so it may be a record with devices.
@@ -49,15 +49,7 @@ func (j *Journal) open() (problems []error, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, name := range c.temporary {
-		problems = append(problems, j.files.remove(filepath.Join(j.folder, name)))
-	}
-	for _, name := range slices.Sorted(maps.Keys(c.foreign)) {
-		why := c.foreign[name]
-		problems = append(problems, errors.Join(why, j.setAside(filepath.Join(j.folder, name), why.boot)))
-		j.setAsides++
-	}
-	problems = append(problems, j.prune()...)
+	problems = slices.Concat(j.clean(j.folder, c.leftovers), j.clean(j.claims, c.claims.leftovers), j.prune())
 	var last map[string]string
 	published := map[string]*Record{}
 	for _, r := range c.records {
@@ -66,7 +58,21 @@ func (j *Journal) open() (problems []error, err error) {
 	}
 	j.stored = maps.Clone(published)
 	j.published.Store(&published)
+	j.reserved.Store(reservationsOf(c.claims.reservations))
 	return slices.DeleteFunc(problems, func(err error) bool { return err == nil }), nil
+}
+
+// clean removes what a crash has left in a folder, and sets aside what is not of the journal.
+func (j *Journal) clean(folder string, l leftovers) (problems []error) {
+	for _, name := range l.temporary {
+		problems = append(problems, j.files.remove(filepath.Join(folder, name)))
+	}
+	for _, name := range slices.Sorted(maps.Keys(l.foreign)) {
+		why := l.foreign[name]
+		problems = append(problems, errors.Join(why, j.setAside(filepath.Join(folder, name), why.boot)))
+		j.setAsides++
+	}
+	return problems
 }
 
 // share lets devices with the same sysctls have one map of them, beginning with last, and
@@ -100,90 +106,158 @@ func (j *Journal) look() ([]*Record, error) {
 	return c.records, errors.Join(errs...)
 }
 
-// content is what the folder of the records has.
+// content is what the folders of the journal have.
 type content struct {
-	records   []*Record
+	leftovers
+	records []*Record
+	claims  claimsContent
+}
+
+// leftovers are files that are no records, or no reservations.
+type leftovers struct {
 	foreign   map[string]*notRecord
 	temporary []string // of writes that a crash cut short
 }
 
+// claimsContent is what the folder of the reservations has.
+type claimsContent struct {
+	leftovers
+	reservations map[string]*Reservation // by the claim's UID
+}
+
 // readPatiently reads everything, and tries again while something cannot be read.
 func (j *Journal) readPatiently() (content, error) {
-	c, err := j.readAll()
+	c, err := j.readBoth()
 	for _, pause := range j.pauses {
 		if err == nil || errors.Is(err, ErrVersion) {
 			break
 		}
 		j.sleep(pause)
-		c, err = j.readAll()
+		c, err = j.readBoth()
 	}
 	return c, err
 }
 
-// readAll reads everything once. The error tells of what could not be read.
-func (j *Journal) readAll() (content, error) {
-	c := content{foreign: map[string]*notRecord{}}
-	entries, err := j.files.readDir(j.folder)
+// readBoth reads records and reservations once.
+func (j *Journal) readBoth() (content, error) {
+	c, err := j.readAll()
+	var cerr error
+	c.claims, cerr = j.readReservations()
+	return c, errors.Join(err, cerr)
+}
+
+// readAll reads every record once. The error tells of what could not be read.
+func (j *Journal) readAll() (c content, err error) {
+	c.leftovers, err = j.readFolder(j.folder, func(name string, data []byte) error {
+		r, err := j.decode(name, data)
+		if err == nil {
+			c.records = append(c.records, r)
+		}
+		return err
+	})
+	return c, err
+}
+
+// readReservations reads every reservation once. Before the first one there is no folder.
+func (j *Journal) readReservations() (c claimsContent, err error) {
+	c.reservations = map[string]*Reservation{}
+	c.leftovers, err = j.readFolder(j.claims, func(name string, data []byte) error {
+		r, err := j.decodeReservation(name, data)
+		if err == nil {
+			c.reservations[r.Claim.UID] = r
+		}
+		return err
+	})
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, nil
+	}
+	return c, err
+}
+
+// readFolder reads every file of a folder and hands it to decode.
+func (j *Journal) readFolder(folder string, decode func(name string, data []byte) error) (leftovers, error) {
+	l := leftovers{foreign: map[string]*notRecord{}}
+	entries, err := j.files.readDir(folder)
 	if err != nil {
-		return c, fmt.Errorf("journal: %w: %w", err, ErrUnreadable)
+		return l, fmt.Errorf("journal: %w: %w", err, ErrUnreadable)
 	}
 	var errs []error
 	for _, e := range entries {
 		if strings.HasPrefix(e.Name(), ".") {
-			c.temporary = append(c.temporary, e.Name())
+			l.temporary = append(l.temporary, e.Name())
 			continue
 		}
-		r, err := j.read(e)
+		data, err := j.read(folder, e)
+		if err == nil {
+			err = decode(e.Name(), data)
+		}
 		var foreign *notRecord
 		switch {
-		case err == nil:
-			c.records = append(c.records, r)
 		case errors.As(err, &foreign):
-			c.foreign[e.Name()] = foreign
+			l.foreign[e.Name()] = foreign
 		case !errors.Is(err, fs.ErrNotExist): // it was removed meanwhile
 			errs = append(errs, err)
 		}
 	}
-	return c, errors.Join(errs...)
+	return l, errors.Join(errs...)
 }
 
 // read reads one file. Something that is no regular file, such as a folder or a symbolic
 // link, is no record: the journal makes none.
-func (j *Journal) read(e os.DirEntry) (*Record, error) {
+func (j *Journal) read(folder string, e os.DirEntry) ([]byte, error) {
 	if !e.Type().IsRegular() {
 		return nil, &notRecord{error: fmt.Errorf("journal: %s is no file but %s", e.Name(), e.Type())}
 	}
-	data, err := j.files.readFile(filepath.Join(j.folder, e.Name()))
+	data, err := j.files.readFile(filepath.Join(folder, e.Name()))
 	if err != nil {
 		return nil, fmt.Errorf("journal: %w: %w", err, ErrUnreadable)
 	}
-	return j.decode(e.Name(), data)
+	return data, nil
 }
 
 func (j *Journal) decode(name string, data []byte) (*Record, error) {
-	var format struct {
-		Version int
-		BootID  string
-	}
-	if err := json.Unmarshal(data, &format); err != nil {
-		return nil, &notRecord{error: fmt.Errorf("journal: %s is not a record: %w", name, err)}
-	}
-	switch {
-	case format.BootID != j.bootID && isName(format.BootID):
-		return nil, &notRecord{fmt.Errorf("journal: %s is of an earlier boot", name), format.BootID}
-	case format.BootID != j.bootID:
-		return nil, &notRecord{error: fmt.Errorf("journal: %s is of no boot: %q", name, format.BootID)}
-	case format.Version > version:
-		return nil, fmt.Errorf("journal: %s has version %d: %w", name, format.Version, ErrVersion)
-	case format.Version < oldest:
-		return nil, &notRecord{error: fmt.Errorf("journal: %s has version %d, and there is none below %d", name, format.Version, oldest)}
-	}
 	r := &Record{}
-	if err := json.Unmarshal(data, r); err != nil {
-		return nil, &notRecord{error: fmt.Errorf("journal: %s is not a record: %w", name, err)}
+	if err := j.decodeInto(r, "record", name, data, oldest, version); err != nil {
+		return nil, err
 	}
 	if r.Sandbox+suffix != name {
 		return nil, &notRecord{error: fmt.Errorf("journal: %s is the record of sandbox %q", name, r.Sandbox)}
 	}
 	return r, nil
+}
+
+func (j *Journal) decodeReservation(name string, data []byte) (*Reservation, error) {
+	r := &Reservation{}
+	if err := j.decodeInto(r, "reservation", name, data, 1, reservationVersion); err != nil {
+		return nil, err
+	}
+	if r.Claim.UID+suffix != name {
+		return nil, &notRecord{error: fmt.Errorf("journal: %s is the reservation of claim %q", name, r.Claim.UID)}
+	}
+	return r, nil
+}
+
+// decodeInto reads a file of this boot whose version is between two.
+func (j *Journal) decodeInto(into any, what, name string, data []byte, low, high int) error {
+	var format struct {
+		Version int
+		BootID  string
+	}
+	if err := json.Unmarshal(data, &format); err != nil {
+		return &notRecord{error: fmt.Errorf("journal: %s is not a %s: %w", name, what, err)}
+	}
+	switch {
+	case format.BootID != j.bootID && isName(format.BootID):
+		return &notRecord{fmt.Errorf("journal: %s is of an earlier boot", name), format.BootID}
+	case format.BootID != j.bootID:
+		return &notRecord{error: fmt.Errorf("journal: %s is of no boot: %q", name, format.BootID)}
+	case format.Version > high:
+		return fmt.Errorf("journal: %s has version %d, and this program knows versions up to %d: %w", name, format.Version, high, ErrVersion)
+	case format.Version < low:
+		return &notRecord{error: fmt.Errorf("journal: %s has version %d, and there is none below %d", name, format.Version, low)}
+	}
+	if err := json.Unmarshal(data, into); err != nil {
+		return &notRecord{error: fmt.Errorf("journal: %s is not a %s: %w", name, what, err)}
+	}
+	return nil
 }

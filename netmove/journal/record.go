@@ -61,6 +61,9 @@ type Record struct {
 	// Committed is set when the attach was completed.
 	Committed bool `json:"committed,omitempty"`
 
+	// Claims are the UIDs of the claims of which the sandbox has devices.
+	Claims []string `json:"claims,omitempty"`
+
 	Devices []netmove.Attachment `json:"devices"`
 
 	// Quarantined are devices that are home, down and without addresses, with
@@ -122,6 +125,9 @@ type Netns struct {
 	Pause  int    `json:"pause,omitempty"` // pid of the pause process; 0: not told
 }
 
+// Has reports whether the record has the device.
+func (r *Record) Has(id netmove.Identity) bool { return r.holds(id) }
+
 // holds reports whether the record has the device with that identity. It copies none of
 // them: every attach asks every record.
 func (r *Record) holds(id netmove.Identity) bool {
@@ -151,11 +157,15 @@ type InUseError struct {
 	Device      string // as the pod that is refused calls it
 	Holder      string // who has it, in words
 	Quarantined bool   // it is home, with something on it that its last pod left
+	Reserved    bool   // it is promised to the holder
 }
 
 func (e *InUseError) Error() string {
 	if e.Quarantined {
 		return fmt.Sprintf("device %q is quarantined: something that %s put on it could not be removed; ask the node's operator", e.Device, e.Holder)
+	}
+	if e.Reserved {
+		return fmt.Sprintf("device %q is reserved for %s by a resource claim", e.Device, e.Holder)
 	}
 	return fmt.Sprintf("device %q is in use by %s", e.Device, e.Holder)
 }

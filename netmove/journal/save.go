@@ -36,6 +36,7 @@ func (j *Journal) Save() (saved []string, err error) {
 			errs = append(errs, j.erase(id))
 		}
 	}
+	errs = append(errs, j.saveReservations()...)
 	return saved, errors.Join(errs...)
 }
 
@@ -100,7 +101,7 @@ func (j *Journal) write(r *Record) error {
 	if err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
-	if err := j.replace(path, append(data, '\n')); err != nil {
+	if err := j.replaceIn(j.folder, path, append(data, '\n')); err != nil {
 		return fmt.Errorf("journal: %w", err)
 	}
 	if err := j.files.sync(j.folder); err != nil {
@@ -129,8 +130,8 @@ func (j *Journal) doubt(sandbox string, r *Record) {
 	delete(j.stored, sandbox)
 }
 
-func (j *Journal) replace(path string, data []byte) (err error) {
-	f, err := j.files.create(j.folder, path)
+func (j *Journal) replaceIn(folder, path string, data []byte) (err error) {
+	f, err := j.files.create(folder, path)
 	if err != nil {
 		return named(path, err)
 	}

@@ -33,6 +33,9 @@ func (j *Journal) Begin(r *Record, since uint64) error {
 	if inUse != nil {
 		return inUse
 	}
+	if err := j.backed(r); err != nil {
+		return err
+	}
 	if err := j.settle(r); err != nil {
 		return err
 	}

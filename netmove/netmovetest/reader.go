@@ -121,6 +121,28 @@ func (s survey) Facts(dev *netmove.Snapshot) (f netmove.Facts, err error) {
 	return f, err
 }
 
+// Hardware tells what SetHardware said.
+func (ns *Namespace) Hardware(dev netmove.Snapshot) (h netmove.Hardware, err error) {
+	err = ns.about(dev.Identity.Index, func(d *netmove.Snapshot) error {
+		h = ns.world.hardware[d.Identity.Inode]
+		return nil
+	})
+	return h, err
+}
+
+// Routing has a default route through each device that is said to be an uplink.
+func (ns *Namespace) Routing() (r netmove.Routing, err error) {
+	err = ns.world.do(func() error {
+		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
+			if ns.world.facts[ns.devices[index].Identity.Inode].Role.Uplink.Route != "" {
+				r.Defaults = append(r.Defaults, netmove.DefaultRoute{Through: []int{index}})
+			}
+		}
+		return nil
+	})
+	return r, err
+}
+
 // Role tells that of one device.
 func (s survey) Role(dev *netmove.Snapshot) (netmove.Role, error) {
 	f, err := s.Facts(dev)

@@ -39,8 +39,9 @@ type World struct {
 	held       map[uint64]bool   // inodes of devices whose programs cannot be detached
 	below      map[uint64]uint64 // by inode of a device, that of the one it is built on
 	inodes     uint64
-	facts      map[uint64]netmove.Facts   // by inode of a device
-	groups     map[uint64][]netmove.Entry // by inode of a device that listens
+	facts      map[uint64]netmove.Facts    // by inode of a device
+	hardware   map[uint64]netmove.Hardware // by inode of a device
+	groups     map[uint64][]netmove.Entry  // by inode of a device that listens
 	blind      bool
 	forgetful  bool                // of permanent MACs
 	watches    map[uint64][]func() // of the process in the namespace with that inode
@@ -69,7 +70,7 @@ type World struct {
 
 // New makes a world with no namespaces.
 func New() *World {
-	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, facts: map[uint64]netmove.Facts{}, groups: map[uint64][]netmove.Entry{}, inodes: 1000, watches: map[uint64][]func(){}}
+	return &World{namespaces: map[string]*Namespace{}, below: map[uint64]uint64{}, facts: map[uint64]netmove.Facts{}, hardware: map[uint64]netmove.Hardware{}, groups: map[uint64][]netmove.Entry{}, inodes: 1000, watches: map[uint64][]func(){}}
 }
 
 // Fail makes the nth request from now fail, 1 being the next one.
@@ -94,6 +95,20 @@ func (w *World) Interrupt(n int, f func()) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls, w.at, w.interrupt = 0, n, f
+}
+
+// SetHardware says where the device with that inode is in the machine.
+func (w *World) SetHardware(inode uint64, h netmove.Hardware) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hardware[inode] = h
+}
+
+// SetFacts says what decides whether the device with that inode may move.
+func (w *World) SetFacts(inode uint64, f netmove.Facts) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.facts[inode] = f
 }
 
 // CannotPin makes Pin fail with ErrCannotPin, as where a process may not mount.

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
@@ -59,6 +60,32 @@ func (c *Client) Move(ctx context.Context, m sandbox.Move, netns *os.File) (move
 func (c *Client) Return(ctx context.Context, s sandbox.Selection) (r sandbox.Returned, err error) {
 	err = c.call(ctx, http.MethodPost, "return", nil, s, &r)
 	return r, err
+}
+
+// Inventory asks for the devices that the node offers to claims. It answers when the
+// generation is another one than after, or after half a minute.
+func (c *Client) Inventory(ctx context.Context, after uint64) (i claim.Inventory, err error) {
+	err = c.call(ctx, http.MethodGet, "inventory?after="+strconv.FormatUint(after, 10), nil, nil, &i)
+	return i, err
+}
+
+// Prepare asks to reserve the devices of a claim for its pod. It may be repeated.
+func (c *Client) Prepare(ctx context.Context, asked claim.Claim) (p claim.Prepared, err error) {
+	err = c.call(ctx, http.MethodPost, "claims/prepare", nil, asked, &p)
+	return p, err
+}
+
+// Unprepare asks to end the reservation of a claim. It fails as long as a device of the
+// claim is not home, and may be repeated.
+func (c *Client) Unprepare(ctx context.Context, uid string) error {
+	return c.call(ctx, http.MethodPost, "claims/unprepare", nil, claim.Unprepare{UID: uid}, &struct{}{})
+}
+
+// Claims asks what has become of the claims that are reserved. It answers when the
+// generation is another one than after, or after half a minute.
+func (c *Client) Claims(ctx context.Context, after uint64) (s claim.Statuses, err error) {
+	err = c.call(ctx, http.MethodGet, "claims?after="+strconv.FormatUint(after, 10), nil, nil, &s)
+	return s, err
 }
 
 // call sends a question as JSON, and reads the answer.

@@ -1,19 +1,26 @@
 package control
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"path/filepath"
 	"strconv"
 
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // NetnsFD is the header with the caller's open descriptor of the namespace that a move
 // goes to. A path could mean something else in the plugin's container.
 const NetnsFD = "Nri-Netdev-Netns-Fd"
+
+// maxQuestion bounds a claim: 32 devices with the parameters of class and claim, in bytes.
+const maxQuestion = 2 << 20
 
 // handler answers operators.
 type handler struct {
@@ -29,6 +36,12 @@ func Handler(p Plugin, log *slog.Logger) http.Handler {
 	mux.HandleFunc("GET /config", h.config)
 	mux.HandleFunc("POST /move", h.move)
 	mux.HandleFunc("POST /return", h.returnDevices)
+	mux.HandleFunc("GET /inventory", poll(h, p.Inventory))
+	mux.HandleFunc("GET /claims", poll(h, p.Claims))
+	mux.HandleFunc("POST /claims/prepare", question(h, p.Prepare))
+	mux.HandleFunc("POST /claims/unprepare", question(h, func(u claim.Unprepare) (struct{}, error) {
+		return struct{}{}, p.Unprepare(u.UID)
+	}))
 	return mux
 }
 
@@ -78,10 +91,50 @@ func (h *handler) returnDevices(w http.ResponseWriter, r *http.Request) {
 	h.reply(w, result, err)
 }
 
+// question answers a question that is asked as JSON.
+func question[Q, A any](h *handler, answer func(Q) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var q Q
+		if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxQuestion)).Decode(&q); err != nil {
+			h.reply(w, nil, err)
+			return
+		}
+		a, err := answer(q)
+		h.reply(w, a, err)
+	}
+}
+
+// poll answers a question for news that waits until there are some.
+func poll[A any](h *handler, answer func(context.Context, uint64) (A, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var after uint64
+		if text := r.FormValue("after"); text != "" {
+			var err error
+			if after, err = strconv.ParseUint(text, 10, 64); err != nil {
+				h.reply(w, nil, fmt.Errorf("after: %w", err))
+				return
+			}
+		}
+		a, err := answer(r.Context(), after)
+		h.reply(w, a, err)
+	}
+}
+
+// codeOf returns the status that tells what kind of error it is.
+func codeOf(err error) int {
+	if _, inUse := errors.AsType[*journal.InUseError](err); inUse {
+		return http.StatusConflict
+	}
+	if _, away := errors.AsType[*journal.AwayError](err); away {
+		return http.StatusConflict
+	}
+	return http.StatusUnprocessableEntity
+}
+
 // reply answers with a value, or with the text of an error.
 func (h *handler) reply(w http.ResponseWriter, value any, err error) {
 	if err != nil {
-		http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		http.Error(w, err.Error(), codeOf(err))
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")

@@ -3,6 +3,7 @@ package control
 import (
 	"context"
 
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
@@ -19,6 +20,20 @@ type Plugin interface {
 
 	// Return returns devices by hand.
 	Return(s sandbox.Selection) (sandbox.Returned, error)
+
+	// Inventory returns the devices that the node offers to claims, when their
+	// generation is another one than after, or after a while.
+	Inventory(ctx context.Context, after uint64) (claim.Inventory, error)
+
+	// Prepare reserves the devices of a claim for its pod.
+	Prepare(c claim.Claim) (claim.Prepared, error)
+
+	// Unprepare ends the reservation of a claim whose devices are home.
+	Unprepare(uid string) error
+
+	// Claims returns what has become of claims, when their generation is another one than
+	// after, or after a while.
+	Claims(ctx context.Context, after uint64) (claim.Statuses, error)
 }
 
 // Status is what the plugin knows of devices that are away, and of itself.

@@ -3,12 +3,18 @@ package control
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io"
 	"log/slog"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
@@ -26,6 +32,31 @@ func (plugin) Move(context.Context, sandbox.Move, string) (string, error) {
 
 func (plugin) Return(s sandbox.Selection) (sandbox.Returned, error) {
 	return sandbox.Returned{Devices: s.Devices}, nil
+}
+
+func (plugin) Inventory(_ context.Context, after uint64) (claim.Inventory, error) {
+	return claim.Inventory{Generation: after + 1, Devices: []claim.Device{{Name: "net-eth1", State: claim.Free}}}, nil
+}
+
+func (plugin) Prepare(c claim.Claim) (claim.Prepared, error) {
+	if c.UID == "in-use" {
+		return claim.Prepared{}, fmt.Errorf("claim: %w", &journal.InUseError{Device: "eth1", Holder: "pod a/b"})
+	}
+	if c.UID == "" {
+		return claim.Prepared{}, errors.New("no UID")
+	}
+	return claim.Prepared{Devices: []claim.PreparedDevice{{Request: c.Requests[0].Name}}}, nil
+}
+
+func (plugin) Unprepare(uid string) error {
+	if uid == "away" {
+		return &journal.AwayError{Device: "eth1", Holder: "pod a/b"}
+	}
+	return nil
+}
+
+func (plugin) Claims(_ context.Context, after uint64) (claim.Statuses, error) {
+	return claim.Statuses{Generation: after + 1, Claims: []claim.Status{{UID: "c-1"}}}, nil
 }
 
 // serve serves a state folder, until the test ends.
@@ -80,6 +111,22 @@ func TestVerbs(t *testing.T) {
 	if _, err := c.Move(t.Context(), sandbox.Move{}, os.Stdin); err == nil || err.Error() != "cannot move" {
 		t.Errorf("move: %v", err)
 	}
+	if got, err := c.Inventory(t.Context(), 7); err != nil || got.Generation != 8 || len(got.Devices) != 1 {
+		t.Errorf("inventory: %+v, %v", got, err)
+	}
+	if got, err := c.Claims(t.Context(), 7); err != nil || got.Generation != 8 || len(got.Claims) != 1 {
+		t.Errorf("claims: %+v, %v", got, err)
+	}
+	asked := claim.Claim{UID: "c-1", Requests: []claim.Request{{Name: "nic"}}}
+	if got, err := c.Prepare(t.Context(), asked); err != nil || len(got.Devices) != 1 || got.Devices[0].Request != "nic" {
+		t.Errorf("prepare: %+v, %v", got, err)
+	}
+	if err := c.Unprepare(t.Context(), "c-1"); err != nil {
+		t.Errorf("unprepare: %v", err)
+	}
+	if err := c.Unprepare(t.Context(), "away"); err == nil || err.Error() != `device "eth1" is not home yet: pod a/b has it` {
+		t.Errorf("unprepare: %v", err)
+	}
 	if _, err := NewClient(t.TempDir()).Status(t.Context()); !NotRunning(err) {
 		t.Errorf("nobody listens: %v", err)
 	}
@@ -116,4 +163,31 @@ func TestSocketInTheWay(t *testing.T) {
 		t.Fatal(err)
 	}
 	answered(t, folder.Path())
+}
+
+// The status of an answer tells what to try again.
+func TestCodes(t *testing.T) {
+	h := Handler(plugin{}, slog.New(slog.DiscardHandler))
+	for _, tc := range []struct {
+		method, path, body string
+		code               int
+		text               string
+	}{
+		{"GET", "/inventory", "", 200, `"generation":1`},
+		{"GET", "/inventory?after=x", "", 422, "after: "},
+		{"POST", "/claims/prepare", `{"uid": "in-use"}`, 409, `claim: device "eth1" is in use by pod a/b`},
+		{"POST", "/claims/prepare", `{}`, 422, "no UID"},
+		{"POST", "/claims/prepare", `{"uid": 7}`, 422, "cannot unmarshal"},
+		{"POST", "/claims/prepare", `{"uid": "` + strings.Repeat("x", maxQuestion) + `"}`, 422, "too large"},
+		{"POST", "/claims/unprepare", `{"uid": "away"}`, 409, "is not home yet"},
+		{"POST", "/claims/unprepare", `{"uid": "c-1"}`, 200, "{}"},
+		{"PUT", "/claims/prepare", `{}`, 405, ""},
+	} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(tc.method, tc.path, strings.NewReader(tc.body)))
+		text, err := io.ReadAll(w.Body)
+		if err != nil || w.Code != tc.code || !strings.Contains(string(text), tc.text) {
+			t.Errorf("%s %s: %d %s, %v; want %d %s", tc.method, tc.path, w.Code, text, err, tc.code, tc.text)
+		}
+	}
 }

@@ -25,7 +25,7 @@ func (t *Table) admit(ctx context.Context, s Sandbox, requests func() ([]netmove
 	}
 	wanted, err := requests()
 	switch {
-	case err == nil && len(wanted) == 0:
+	case err == nil && len(wanted) == 0 && !t.Claimed(s.Pod.UID):
 		return nil
 	case t.memories.populated(s.ID):
 		t.miss(s.ID, startedWithout)

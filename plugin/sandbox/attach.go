@@ -21,14 +21,15 @@ var ErrHostNetwork = errors.New("pod uses the host network, where it has the nod
 // meanwhile: the decision may have seen the device half restored.
 const beginTries = 20
 
-// Attach attaches all devices that the pod asks for. If it returns an error, it has
+// Attach attaches all devices that the pod asks for, by the requests of its annotation and
+// by the claims that are prepared for it. If it returns an error, it has
 // attached none.
 //
 //	requests -> snapshots -> policy -> plan
-//	-> journal begins -> devices move -> journal commits -> the caller is told
-//	-> the sandbox is published as Attached
+//	-> journal begins -> devices move -> journal commits -> CDI specifications of claims
+//	-> the caller is told -> the sandbox is published as Attached
 func (t *Table) Attach(ctx context.Context, s Sandbox, requests []netmove.Request, answer Answer) error {
-	if len(requests) == 0 {
+	if len(requests) == 0 && !t.Claimed(s.Pod.UID) {
 		return nil
 	}
 	t.endEarlier(s)
@@ -132,7 +133,8 @@ func (t *Table) openPod(s Sandbox) (netmove.Namespace, error) {
 // none has moved yet.
 func (t *Table) begin(ctx context.Context, s Sandbox, netns netmove.Namespace, requests []netmove.Request) (*journal.Record, error) {
 	since := t.journal.Homecomings()
-	d, err := Decide(t.mover, t.journal, t.config.Load(), s.asker(), requests)
+	wishes, claims := t.join(s.Pod.UID, requests)
+	d, err := decide(t.mover, t.journal, t.config.Load(), s.asker(), wishes, t.driver.yes())
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +149,7 @@ func (t *Table) begin(ctx context.Context, s Sandbox, netns netmove.Namespace, r
 	record := &journal.Record{
 		Sandbox: s.ID, Pod: s.Pod,
 		Netns: journal.Netns{Path: s.NetnsPath, Cookie: netns.Cookie(), Inode: netns.Inode(), Pause: s.Pause},
-		State: journal.Attaching, Since: time.Now(), Devices: d.Plan,
+		State: journal.Attaching, Since: time.Now(), Claims: claims, Devices: d.Plan,
 	}
 	err = t.journal.Begin(record, since)
 	if _, ok := errors.AsType[*journal.InUseError](err); ok && slices.ContainsFunc(d.Plan, fromPool) {
@@ -215,6 +217,9 @@ func (t *Table) commit(record *journal.Record, answer Answer) error {
 	committed.State, committed.Committed = journal.Attached, true
 	publish, err := t.journal.Commit(&committed)
 	if err == nil {
+		err = t.openGate(&committed)
+	}
+	if err == nil {
 		err = answer.Succeed()
 	}
 	if err == nil {
@@ -226,7 +231,7 @@ func (t *Table) commit(record *journal.Record, answer Answer) error {
 	// that says Attached, and the pod may have the devices.
 	r := *record
 	r.State = journal.Returning
-	return errors.Join(err, t.journal.Put(&r))
+	return errors.Join(err, t.closeGate(record), t.journal.Put(&r))
 }
 
 // abandon ends the record of an attach that failed. If undo is not nil, it leaves the

@@ -21,18 +21,32 @@ type Decision struct {
 
 // Decide returns what would move into a pod that asks for these devices, or every reason
 // why nothing would. It changes nothing. j may be nil if nothing is known of other pods.
+// It leaves open whether devices of pools are for claims alone.
 func Decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod config.Pod, requests []netmove.Request) (*Decision, error) {
-	if err := c.AllowPod(pod, len(requests)); err != nil {
+	return decide(m, j, c, pod, selecting(requests), false)
+}
+
+// decide is Decide for wishes, some of which may be for devices that are promised to the
+// pod. published says that the cluster's scheduler knows of the devices of pools.
+func decide(m *netmove.Mover, j *journal.Journal, c *config.NodeConfig, pod config.Pod, wishes []wish, published bool) (*Decision, error) {
+	if err := c.AllowPod(pod, len(wishes)); err != nil {
 		return nil, err
 	}
 	s := &selection{
-		mover: m, journal: j, config: c, pod: pod,
-		requests: slices.Clone(requests), devices: make([]netmove.Device, len(requests)),
+		mover: m, journal: j, config: c, pod: pod, published: published,
+		requests: make([]netmove.Request, len(wishes)), reserved: make([]*journal.Reserved, len(wishes)),
+		devices: make([]netmove.Device, len(wishes)),
+	}
+	for i, w := range wishes {
+		s.requests[i], s.reserved[i] = w.Request, w.reserved
+		if w.reserved != nil {
+			s.requests[i].Device = s.nameNow(w.reserved)
+		}
 	}
 	s.readNamed()
-	d := &Decision{Grants: make([]config.Grant, len(requests))}
-	errs := make([]error, len(requests))
-	for _, i := range bySpecificity(requests) {
+	d := &Decision{Grants: make([]config.Grant, len(wishes))}
+	errs := make([]error, len(wishes))
+	for _, i := range bySpecificity(s.requests) {
 		d.Grants[i], errs[i] = s.choose(i)
 	}
 	if err := errors.Join(errs...); err != nil {
@@ -68,8 +82,11 @@ type selection struct {
 	config  *config.NodeConfig
 	pod     config.Pod
 
-	requests []netmove.Request // with Device once a device was chosen
-	devices  []netmove.Device  // of the requests; zero until a device was chosen
+	published bool // the cluster's scheduler knows of the devices of pools
+
+	reserved []*journal.Reserved // devices that are promised to the pod; nil where the request selects one
+	requests []netmove.Request   // with Device once a device was chosen
+	devices  []netmove.Device    // of the requests; zero until a device was chosen
 
 	named map[string]found // what the requests by name ask for
 }
@@ -98,6 +115,8 @@ func (s *selection) readNamed() {
 // choose finds the device of a request, and the rule that allows it.
 func (s *selection) choose(i int) (config.Grant, error) {
 	switch r := s.requests[i]; {
+	case s.reserved[i] != nil:
+		return s.promised(i, r, s.reserved[i])
 	case r.Pool != "":
 		return s.fromPool(i, r)
 	case !r.Match.IsZero():
@@ -117,10 +136,49 @@ func (s *selection) take(i int, r netmove.Request, meant func(netmove.Snapshot) 
 		return config.Grant{}, err
 	}
 	grant, err := s.config.AllowDevice(s.pod, r, dev)
+	if err == nil && s.reserved[i] == nil {
+		err = s.unclaimed(r, dev.Snapshot)
+	}
 	if err == nil {
 		s.requests[i], s.devices[i] = r, dev
 	}
 	return grant, err
+}
+
+// unclaimed refuses a device that the pod may have, but not without a claim.
+func (s *selection) unclaimed(r netmove.Request, dev netmove.Snapshot) error {
+	if s.journal != nil {
+		if other := s.journal.ReservedFor(dev.Identity); other != nil {
+			return other.InUse(r.Device)
+		}
+	}
+	if !s.published {
+		return nil
+	}
+	return s.config.AllowUnclaimed(r, dev)
+}
+
+// nameNow returns the name of a device that is promised to the pod, which may have been
+// renamed since.
+func (s *selection) nameNow(d *journal.Reserved) string {
+	dev, err := s.mover.Host.Find(d.Identity, d.Identity.Index)
+	if err != nil {
+		return d.HostName
+	}
+	return dev.Name
+}
+
+// promised takes the device that is promised to the pod.
+func (s *selection) promised(i int, r netmove.Request, d *journal.Reserved) (config.Grant, error) {
+	isIt := func(dev netmove.Snapshot) bool { return dev.Identity.Same(d.Identity) }
+	dev, err := s.fromHost(r.Device)
+	if err == nil && !isIt(dev.Snapshot) || errors.Is(err, netmove.ErrNotFound) {
+		if held, holder, ok := s.held(isIt); ok {
+			return config.Grant{}, s.inUse(r, held, holder)
+		}
+		return config.Grant{}, fmt.Errorf("device %q, which is reserved for the pod, %w on this node: delete the pod, so that it starts anew", d.HostName, netmove.ErrNotFound)
+	}
+	return s.take(i, r, isIt)
 }
 
 // matching finds the one device that the facts of the request are true of.
@@ -160,7 +218,7 @@ func (s *selection) fromPool(i int, r netmove.Request) (config.Grant, error) {
 	for _, dev := range free {
 		one := r
 		one.Device = dev.Name
-		if refusal != nil && s.mayHave(one, dev) != nil {
+		if refusal != nil && (s.mayHave(one, dev) != nil || s.unclaimed(one, dev) != nil) {
 			continue // the first refusal is what the pod is told
 		}
 		grant, err := s.take(i, one, pool.Has)

@@ -2,6 +2,7 @@ package sandbox
 
 import (
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -24,6 +25,7 @@ type history struct {
 	*node
 	rand   *rand.Rand
 	pods   []*testPod
+	claims map[string]string        // by the pod's UID
 	n      int                      // pods so far
 	took   []string                 // names taken on the host
 	nested []*netmovetest.Namespace // of pods, held by somebody
@@ -49,7 +51,7 @@ func TestRandomHistories(t *testing.T) {
 }
 
 func runHistory(t *testing.T, seed uint64) {
-	h := &history{node: newNode(t, allowAll), rand: rand.New(rand.NewPCG(seed, 0))}
+	h := &history{node: newNode(t, withPools), claims: map[string]string{}, rand: rand.New(rand.NewPCG(seed, 0))}
 	defer func() {
 		if t.Failed() {
 			t.Logf("history:\n%s\nworld:\n%s", strings.Join(h.past, "\n"), h.World)
@@ -59,6 +61,7 @@ func runHistory(t *testing.T, seed uint64) {
 	for range 12 {
 		h.event(t)
 		h.checkPlaces(t)
+		h.checkGate(t)
 		if up := h.host.Burdened(); len(up) > 0 {
 			t.Errorf("devices are up with something of a pod's: %q", up)
 		}
@@ -69,6 +72,9 @@ func runHistory(t *testing.T, seed uint64) {
 	}
 	if left := h.records(t); len(left) > 0 {
 		t.Errorf("records are left: %q", left)
+	}
+	if left := h.specsLeft(t); len(left) > 0 || len(h.journal.Reservations()) > 0 {
+		t.Errorf("left of claims are %q, %v", left, h.journal.Reservations())
 	}
 	if strings.Contains(h.World.String(), h.state) {
 		t.Error("a pin is left")
@@ -137,12 +143,57 @@ func (h *history) startPod(t *testing.T) {
 		fmt.Fprintf(&list, "- {name: eth%d, newName: %s}\n", i+1, []string{"net1", "net2", "net3", "eth1", "eth2", "eth3"}[h.rand.IntN(6)])
 	}
 	pod := h.pod(strconv.Itoa(h.n), list.String())
+	if h.rand.IntN(2) == 0 {
+		pod.devices = ""
+		h.claim(t, pod)
+	}
 	h.disturbed(t, "start "+pod.Pod.Name, func() {
 		if err := h.run(t.Context(), pod); err != nil {
 			h.note("  refused: %v", err)
 		}
 	})
 	h.pods = append(h.pods, pod)
+}
+
+// claim has a claim for one or two devices prepared for a pod.
+func (h *history) claim(t *testing.T, pod *testPod) {
+	uid := "c-" + strconv.Itoa(h.n)
+	h.claims[pod.Pod.UID] = uid
+	var devices []string
+	for _, i := range h.rand.Perm(3)[:1+h.rand.IntN(2)] {
+		devices = append(devices, fmt.Sprintf("net-eth%d", i+1))
+	}
+	h.disturbed(t, "prepare "+uid, func() {
+		if _, err := h.Prepare(parameters(claimOf(pod, uid, devices...), 0, `"newName": "net1"`)); err != nil {
+			h.note("  refused: %v", err)
+		}
+	})
+}
+
+// unprepare lets go of the claims of pods that have ended, as far as that goes.
+func (h *history) unprepare() {
+	for _, pod := range slices.Sorted(maps.Keys(h.claims)) {
+		uid := h.claims[pod]
+		if slices.ContainsFunc(h.pods, func(p *testPod) bool { return p.Pod.UID == pod }) {
+			continue
+		}
+		if err := h.Unprepare(uid); err == nil {
+			h.note("%s is let go of", uid)
+			delete(h.claims, pod)
+		}
+	}
+}
+
+// checkGate checks that there are specifications only of claims whose pods are attached.
+func (h *history) checkGate(t *testing.T) {
+	t.Helper()
+	for _, name := range h.specsLeft(t) {
+		uid := strings.TrimSuffix(strings.TrimPrefix(name, specPrefix), specSuffix)
+		attached := func(r *journal.Record) bool { return r.State == journal.Attached && slices.Contains(r.Claims, uid) }
+		if !slices.ContainsFunc(h.journal.All(), attached) {
+			t.Errorf("%s is there, and no pod has the devices", name)
+		}
+	}
 }
 
 // endPod ends a pod, with or without a hook.
@@ -162,6 +213,7 @@ func (h *history) endPod(t *testing.T) {
 	}
 	h.RemoveNamespace("pod-" + pod.Pod.Name)
 	h.disturbed(t, "sweep", func() { h.sweep() })
+	h.unprepare()
 }
 
 func (h *history) namespace(t *testing.T, pod *testPod) *netmovetest.Namespace {
@@ -256,7 +308,7 @@ func (h *history) takeName() {
 func (h *history) restart(t *testing.T) {
 	h.note("restart")
 	h.EndProcess()
-	h.start(t, allowAll)
+	h.start(t, withPools)
 	h.Recover()
 }
 
@@ -287,6 +339,7 @@ func (h *history) settle(t *testing.T) {
 			t.Error(err, r.Problems)
 		}
 	}
+	h.unprepare()
 	// Where an index was taken on the host, the device has another one now.
 	h.host.Renumber()
 }

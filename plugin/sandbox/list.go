@@ -1,13 +1,15 @@
 package sandbox
 
 import (
+	"context"
 	"time"
 
 	"github.com/nri-netdev/nri-netdev/config"
+	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 )
 
-// Listed is a sandbox of the runtime's list whose pod has the annotation.
+// Listed is a sandbox of the runtime's list whose pod has the annotation, or a claim.
 type Listed struct {
 	Sandbox
 	Annotations map[string]string // of the pod; not read yet
@@ -28,7 +30,9 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 		t.memories.describe(l.Sandbox, func(one *memory) {
 			one.listed = true
 			one.populated = one.populated || l.Populated
-			one.unread = l.Annotations
+			if one.unread = l.Annotations; one.unread == nil {
+				one.unread = map[string]string{} // of a pod with a claim alone
+			}
 		})
 	}
 	absent := func(id string, since time.Time) bool { return !has[id] && time.Since(since) > absenceCounts }
@@ -44,9 +48,10 @@ func (t *Table) List(has map[string]bool, asking []Listed) {
 	}
 }
 
-// reconcile reads the annotations of listed sandboxes that have a container and no record.
-// Sandboxes that ask for devices are missed: their containers would not expect devices
-// now. It reports whether annotations are left to read.
+// reconcile reads the annotations of listed sandboxes without a record. Sandboxes that have
+// a container and ask for devices are missed: their containers would not expect devices
+// now. Those that have none, and a claim, get their devices: no container that names the
+// claim starts before. It reports whether annotations are left to read.
 func (t *Table) reconcile() (more bool) {
 	began, read := time.Now(), 0
 	for _, id := range t.memories.keys() {
@@ -59,22 +64,52 @@ func (t *Table) reconcile() (more bool) {
 		}
 		read++
 		requests, err := config.ParseAnnotations(annotations)
-		t.memories.look(id, func(one *memory) { one.unread = nil })
-		if err != nil || len(requests) > 0 {
-			t.miss(id, startedWithout)
+		if t.memories.populated(id) {
+			t.missListed(id, err != nil || len(requests) > 0)
+		} else {
+			t.attachListed(id, requests, err)
 		}
 	}
 	return false
 }
 
+// missListed notes that a sandbox of the list runs without devices, if it asks for some by
+// its annotation or has a claim.
+func (t *Table) missListed(id string, asks bool) {
+	t.memories.look(id, func(one *memory) {
+		one.unread = nil
+		asks = asks || t.Claimed(one.Pod.UID)
+	})
+	if asks {
+		t.miss(id, startedWithout)
+	}
+}
+
+// attachListed attaches the devices of a sandbox of the list that has a claim and no
+// container. The sweep calls it again until that succeeds, or the sandbox ends.
+func (t *Table) attachListed(id string, requests []netmove.Request, err error) {
+	var s Sandbox
+	t.memories.look(id, func(one *memory) { s, one.late = one.Sandbox, true })
+	if err == nil {
+		ctx := context.Background() // the next process completes what this one cannot
+		err = t.Attach(ctx, s, requests, untilDone{ctx})
+	}
+	if err == nil {
+		t.memories.look(id, func(one *memory) { one.unread = nil })
+	} else if t.memories.news(id, "", err.Error()) {
+		s.Log(t.log).Error("the pod waits for the devices of its claims, trying again", "err", err)
+	}
+}
+
 // unread returns the annotations of a sandbox that are to be read, nil for none.
 func (t *Table) unread(id string) (annotations map[string]string) {
 	r, recorded := t.journal.Get(id)
+	now := t.mover.Now()
 	t.memories.look(id, func(one *memory) {
 		switch {
-		case recorded && r.State == journal.Attached, !recorded && !one.populated:
+		case recorded && r.State == journal.Attached, !recorded && !one.populated && !t.Claimed(one.Pod.UID):
 			one.unread = nil
-		case !recorded:
+		case !recorded && one.unread != nil && (one.populated || isDue(&one.triedAt, now, tryEvery)):
 			annotations = one.unread
 		}
 	})

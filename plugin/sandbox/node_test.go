@@ -28,6 +28,7 @@ type node struct {
 	*Table
 	host  *netmovetest.Namespace
 	state string
+	cdi   string // folder of CDI specifications
 	seen  *seen
 	log   *plugintest.Log
 }
@@ -51,7 +52,7 @@ const allowAll = plugintest.AllowAll
 func newNode(t testing.TB, text string) *node {
 	t.Helper()
 	w := netmovetest.New()
-	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir()}
+	n := &node{World: w, host: w.AddNamespace("host"), state: t.TempDir(), cdi: t.TempDir()}
 	for _, name := range []string{"eth1", "eth2", "eth3"} {
 		n.host.Add(netmove.Snapshot{
 			Name: name, MTU: 1500, MaxMTU: 9600, MAC: netmove.MAC{2, 0, 0, 0, 0, name[3]},
@@ -80,7 +81,7 @@ func (n *node) start(t testing.TB, text string) {
 	n.log = &plugintest.Log{}
 	log := slog.New(n.log)
 	n.seen = &seen{count: map[string]int{}}
-	n.Table = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, j, n.state, c, n.seen, log)
+	n.Table = New(n.World, &netmove.Mover{Now: n.World.Now, Host: n.host, Log: log}, j, Folders{n.state, n.cdi}, c, n.seen, log)
 	n.SeeRuntime(1)
 }
 

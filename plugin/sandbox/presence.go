@@ -35,6 +35,9 @@ func (t *Table) tendLocked(sandbox string) (begun, home []netmove.Identity) {
 	case t.memories.news(sandbox, "", err.Error()):
 		recordLog(t.log, r).Error("cannot pin the pod's network namespace again", "err", err)
 	}
+	if err := t.tendGate(r); err != nil && t.memories.news(sandbox, "gate", err.Error()) {
+		recordLog(t.log, r).Error("cannot tend the gate of the pod's claims", "err", err)
+	}
 	for _, a := range r.Devices {
 		if _, ok := r.Problems[a.Before.Name]; ok {
 			begun = append(begun, a.Before.Identity)

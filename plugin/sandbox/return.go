@@ -48,6 +48,7 @@ func (t *Table) returnAll(sandbox string, why reason) {
 	// Invariant: a sandbox leaves Attached before its first device does. The return does
 	// not depend on the write: a full disk must not keep a device in a dead pod.
 	r.left.State = journal.Returning
+	r.check("close the gate of its claims", t.closeGate(record))
 	r.check("write the record", t.journal.Put(&r.left))
 	r.left.Devices, r.left.Lost = nil, nil
 	_ = r.run(slices.Concat(record.Devices, record.Lost)) // logged, and tried again
@@ -120,6 +121,7 @@ func (r *returning) markLacking(devices []netmove.Attachment) {
 		}
 	}
 	r.check("write the record", r.journal.Put(&going))
+	r.check("close the gate of its claims", r.tendGate(&going))
 }
 
 // run returns the devices and writes what is left.

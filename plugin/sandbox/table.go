@@ -7,6 +7,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/config"
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
+	"github.com/nri-netdev/nri-netdev/plugin/claim"
 )
 
 // Table keeps what the sandboxes of the node hold. Make it with New.
@@ -18,8 +19,15 @@ type Table struct {
 	log      *slog.Logger
 	observer Observer
 
-	locks    locks
-	pins     *pins
+	locks  locks
+	pins   *pins
+	specs  specs
+	driver *published
+
+	inventory versioned[[]claim.Device]
+	claims    versioned[[]claim.Status]
+	looked    looked // by who updates the inventory
+
 	memories memories
 	altered  keyed[Altered] // by the device's recognisable name
 	ends     *ends
@@ -33,17 +41,28 @@ type Table struct {
 	recovered atomic.Bool            // Recover is done
 }
 
-// New makes a table that moves devices with mover, keeps its records in j and its pins
-// below the state folder, and begins with the node config c.
-func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, state string, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
+// Folders are where a table keeps its files.
+type Folders struct {
+	State string // the state folder, with the pins
+	CDI   string // of CDI specifications, which runtimes read
+}
+
+// New makes a table that moves devices with mover, keeps its records in j and begins with
+// the node config c. It removes what an earlier process has left for claims that have no
+// devices.
+func New(kernel Kernel, mover *netmove.Mover, j *journal.Journal, folders Folders, c *config.NodeConfig, observer Observer, log *slog.Logger) *Table {
 	t := &Table{
 		kernel: kernel, mover: mover, journal: j, log: log, observer: observer, left: j.All(),
 		wake: make(chan struct{}, 1),
-		pins: newPins(kernel, state, log),
-		ends: newEnds(kernel, log),
+		pins: newPins(kernel, folders.State, log), specs: specs{folders.CDI},
+		driver: newPublished(folders.State, mover.Now, log),
+		ends:   newEnds(kernel, log),
 	}
 	mover.Holds = j.Holds
 	t.config.Store(c)
+	if err := t.cleanGate(); err != nil {
+		log.Error("CDI specifications of pods that have ended may be left", "err", err)
+	}
 	return t
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove/journal"
 	"github.com/nri-netdev/nri-netdev/netmove/kernel"
 	"github.com/nri-netdev/nri-netdev/plugin"
+	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 )
 
 // state is the plugin's state folder. /run is a tmpfs here, as on a node.
@@ -45,7 +47,7 @@ func newHook(n *node) (*hook, error) {
 	}
 	h := &hook{node: n, journal: j, log: &bytes.Buffer{}}
 	mover := &netmove.Mover{Now: linux().Now, Host: n.host, Log: slog.New(slog.NewTextHandler(h.log, nil))}
-	h.plugin = plugin.New(linux(), mover, j, state, allowed, mover.Log)
+	h.plugin = plugin.New(linux(), mover, j, sandbox.Folders{State: state, CDI: filepath.Join(state, "cdi")}, allowed, mover.Log)
 	measured := mover.Moved
 	mover.Moved = func(took time.Duration) {
 		measured(took)
