@@ -49,8 +49,10 @@ var (
 	// ErrExists means that the table has such an entry already (EEXIST).
 	ErrExists = errors.New("there is such an entry already")
 
-	// ErrUnreachable means that nothing carries the route: its device is gone or down, or no
-	// address reaches its next hop (ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH).
+	// ErrUnreachable means that nothing carries the route: its device is gone or down, no
+	// address reaches its next hop (ENODEV, ENETDOWN, ENETUNREACH, EHOSTUNREACH), or its source
+	// address, its nexthop object, the device's IPv6 or the namespace's room for routes is
+	// gone (EINVAL, EACCES, ENOMEM).
 	ErrUnreachable = errors.New("nothing carries it")
 
 	// ErrIndexTaken means that a device of the namespace has that ifindex (EBUSY of a move).

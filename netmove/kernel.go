@@ -77,8 +77,8 @@ type Reader interface {
 	HasRoute(r RouteRequest) (bool, error)
 
 	// Demotions tells which default routes of the main table, of a family, have to stand
-	// back if one of that metric is to count.
-	Demotions(ipv6 bool, metric uint32) ([]Replacement, error)
+	// back if one of that metric is to count, at metrics that are not among the taken ones.
+	Demotions(ipv6 bool, metric uint32, taken []uint32) ([]Replacement, error)
 
 	// HasIPv6 reports whether a device that arrives can have IPv6 addresses.
 	HasIPv6() (bool, error)

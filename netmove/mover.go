@@ -56,7 +56,7 @@ func (m *Mover) Prepare(pod Namespace, plan Plan) error {
 			a.Guard = !taken
 			errs = append(errs, err)
 		}
-		errs = append(errs, a.checkPodRoutes(pod), a.findReplaced(pod))
+		errs = append(errs, a.checkPodRoutes(pod), plan.findReplaced(pod, a))
 	}
 	if err := errors.Join(append(errs, fitIPv6(pod, plan), checkRules(pod, plan))...); err != nil {
 		return err

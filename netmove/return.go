@@ -33,7 +33,7 @@ func (m *Mover) Return(pod Namespace, a *Attachment) error {
 	err := errors.Join(dropGuard(pod, a), dropRules(pod, a)) // these keep no device from its way
 	home := m.bringHome(pod, a)
 	if leftPod(home) {
-		err = errors.Join(err, putBackReplaced(pod, a))
+		err = errors.Join(err, m.putBackReplaced(pod, a))
 	}
 	return errors.Join(home, err)
 }

@@ -32,12 +32,13 @@ func (ns *Namespace) HasRoute(want netmove.RouteRequest) (bool, error) {
 const demotion = 1024
 
 // Demotions tells which default routes of the main table do not have a worse metric than that,
-// and what they are with one.
-func (ns *Namespace) Demotions(ipv6 bool, metric uint32) ([]netmove.Replacement, error) {
+// and what they are with one. One that drops what it is for counts as well: no other route can
+// have its metric.
+func (ns *Namespace) Demotions(ipv6 bool, metric uint32, taken []uint32) (list []netmove.Replacement, err error) {
 	const length = 1 // offset of the prefix's in struct rtmsg
 	main := routeFilter{family: family(ipv6), table: unix.RT_TABLE_MAIN}
 	msgs, err := gatherRoutes(ns, main, func(list *[][]byte, msg []byte) error {
-		if isDefaultRoute(msg) && msg[length] == 0 {
+		if msg[length] == 0 && u32(msg[rtmFlags:])&unix.RTM_F_CLONED == 0 {
 			*list = append(*list, slices.Clone(msg))
 		}
 		return nil
@@ -45,37 +46,43 @@ func (ns *Namespace) Demotions(ipv6 bool, metric uint32) ([]netmove.Replacement,
 	if err != nil {
 		return nil, classify(err)
 	}
-	taken := map[uint32]bool{}
-	var rivals []sourced
+	taken = slices.Clone(taken)
 	for _, msg := range msgs {
-		r, err := parseSourced(msg)
-		if err != nil {
-			return nil, err
-		}
-		has := u32(r.attribute(unix.RTA_PRIORITY))
-		taken[has] = true
-		if has <= metric && len(r.through) > 0 {
-			rivals = append(rivals, r)
-		}
+		taken = append(taken, u32(routeAttribute(msg, unix.RTA_PRIORITY)))
 	}
-	var list []netmove.Replacement
+	beside := map[string]bool{}
 	worse := metric + demotion
-	for _, r := range rivals {
-		for taken[worse] {
+	for _, msg := range msgs {
+		if u32(routeAttribute(msg, unix.RTA_PRIORITY)) > metric {
+			continue
+		}
+		for slices.Contains(taken, worse) {
 			worse++
 		}
-		taken[worse] = true
-		d, err := ns.demoted(r, worse)
+		taken = append(taken, worse)
+		d, err := ns.demoted(msg, worse)
 		if err != nil {
 			return nil, err
+		}
+		// Those with one metric are put back one after the other.
+		if key := string(appendRouteKey(nil, msg)); beside[key] {
+			d.Was.Place = netmove.PlaceLast
+		} else {
+			beside[key] = true
 		}
 		list = append(list, d)
 	}
 	return list, nil
 }
 
-func (ns *Namespace) demoted(r sourced, metric uint32) (d netmove.Replacement, err error) {
-	d.Index = r.through[0]
+func (ns *Namespace) demoted(dumped []byte, metric uint32) (d netmove.Replacement, err error) {
+	r, err := parseSourced(dumped)
+	if err != nil {
+		return d, err
+	}
+	if len(r.through) > 0 { // else no device, or those of a nexthop object
+		d.Index = r.through[0]
+	}
 	if d.Was, err = ns.entryOfRoute(r.bytes(), d.Index); err != nil {
 		return d, err
 	}

@@ -11,6 +11,18 @@ import (
 
 // podWithDefaults is a node with a NIC, eth1, and a pod that has default routes by eth0.
 func podWithDefaults(t *testing.T) *node {
+	n := podWithDevice(t)
+	n.pod.Shell(t, `
+		ip route add default via 10.0.0.1 dev eth0 mtu 1400
+		ip route add default via 10.0.0.2 dev eth0 metric 1024
+		ip route add default via 10.0.0.3 dev eth0 metric 7
+		ip -6 route add default via 2001:db8:1::1 dev eth0
+		ip -6 route add default via fe80::1 dev eth0 proto ra metric 512 expires 1000`)
+	return n
+}
+
+// podWithDevice is a node with a NIC, eth1, and a pod that has a device of its own, eth0.
+func podWithDevice(t *testing.T) *node {
 	n := newNode(t)
 	n.veth(t, "eth1")
 	n.host.Shell(t, "ip link set eth1 up; ip addr add 192.0.2.10/24 dev eth1; ip addr add 2001:db8::10/64 dev eth1 nodad")
@@ -19,12 +31,7 @@ func podWithDefaults(t *testing.T) *node {
 		ip link set eth0 up
 		ip link set far up
 		ip addr add 10.0.0.5/24 dev eth0
-		ip addr add 2001:db8:1::5/64 dev eth0 nodad
-		ip route add default via 10.0.0.1 dev eth0 mtu 1400
-		ip route add default via 10.0.0.2 dev eth0 metric 1024
-		ip route add default via 10.0.0.3 dev eth0 metric 7
-		ip -6 route add default via 2001:db8:1::1 dev eth0
-		ip -6 route add default via fe80::1 dev eth0 proto ra metric 512 expires 1000`)
+		ip addr add 2001:db8:1::5/64 dev eth0 nodad`)
 	return n
 }
 
@@ -72,6 +79,90 @@ default via 2001:db8:1::1 dev eth0 metric 2049 pref medium
 	n.giveBack(t, plan)
 	sameText(t, "default routes without it", pod, n.podDefaults(t))
 	n.host.SameDump(t, "eth1", host)
+}
+
+// Default routes of every form stand back, and are what they were.
+func TestReplaceDefaultOfEveryForm(t *testing.T) {
+	t.Parallel()
+	const second = `
+		ip link add eth5 type veth peer name far5
+		ip link set eth5 up
+		ip link set far5 up
+		ip addr add 10.0.5.5/24 dev eth5
+		`
+	for name, setup := range map[string]string{
+		"two of one metric":            "ip route add default via 10.0.0.1; ip route append default via 10.0.0.2",
+		"ECMP":                         "ip route add default nexthop via 10.0.0.1 nexthop via 10.0.0.2 weight 3; ip -6 route add default nexthop via fe80::1 dev eth0 nexthop via fe80::2 dev eth0",
+		"ECMP of two devices":          second + "ip route add default nexthop via 10.0.0.1 nexthop via 10.0.5.2; ip -6 route add default nexthop via fe80::1 dev eth0 nexthop via fe80::2 dev eth5",
+		"on the link":                  "ip route add default via 169.254.1.1 dev eth0 onlink; ip -6 route add default via 2001:db8:77::1 dev eth0 onlink",
+		"a nexthop object":             "ip nexthop add id 5 via 10.0.0.1 dev eth0; ip route add default nhid 5",
+		"a group of objects":           "ip nexthop add id 5 via fe80::1 dev eth0; ip nexthop add id 6 via fe80::2 dev eth0; ip nexthop add id 7 group 5/6; ip -6 route add default nhid 7",
+		"an object without its device": "sysctl -qw net.ipv4.nexthop_compat_mode=0; ip nexthop add id 5 via 10.0.0.1 dev eth0; ip nexthop add id 6 via fe80::1 dev eth0; ip route add default nhid 5; ip -6 route add default nhid 6",
+		"dropped":                      "ip route add blackhole default; ip -6 route add unreachable default metric 1024",
+		"an IPv6 next hop":             "ip route add default via inet6 fe80::1 dev eth0",
+		"realms and TOS":               "ip route add default via 10.0.0.1 realms 3/4 mtu lock 1400 congctl reno; ip route add default via 10.0.0.2 tos 0x10",
+		"a prefix of sources":          "ip -6 route add default from 2001:db8:1::/64 via fe80::1 dev eth0; ip -6 route add default via fe80::1 dev eth0 pref high",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := podWithDevice(t)
+			n.pod.Shell(t, setup)
+			before := n.podDefaults(t)
+			plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1", Routes: []netmove.RouteRequest{replacing("192.0.2.1", 0), replacing("fe80::99", 0)}})
+			for _, to := range []string{"198.51.100.9", "2001:db8:99::9"} {
+				if got := n.pod.IP(t, "route get "+to); !strings.Contains(got, "dev net1") {
+					t.Errorf("the pod's route is %s", got)
+				}
+			}
+			for range 2 { // it may be repeated
+				n.giveBack(t, plan)
+				sameText(t, "default routes without the device", before, n.podDefaults(t))
+			}
+		})
+	}
+}
+
+// What a pod does to its default routes meanwhile counts, and never keeps a device's record.
+func TestReplaceDefaultChanged(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct{ setup, meanwhile, want string }{
+		"replaced": {"ip route add default via 10.0.0.1", "ip route replace default via 10.0.0.9", "default via 10.0.0.9 dev eth0 \n"},
+		"removed":  {"ip route add default via 10.0.0.1", "ip route del default via 10.0.0.1", ""},
+		"another": {
+			"ip route add default via 10.0.0.1", "ip route del default via 10.0.0.1; ip route add default via 10.0.0.9 metric 1024",
+			"default via 10.0.0.9 dev eth0 metric 1024 \n",
+		},
+		"without its source":  {"ip addr add 10.0.0.7/32 dev eth0; ip route add default via 10.0.0.1 src 10.0.0.7", "ip addr del 10.0.0.7/32 dev eth0", ""},
+		"without its nexthop": {"ip nexthop add id 5 via 10.0.0.1 dev eth0; ip route add default nhid 5", "ip nexthop del id 5", ""},
+		"without IPv6":        {"ip -6 route add default via fe80::1 dev eth0", "sysctl -qw net.ipv6.conf.all.disable_ipv6=1", ""},
+		"without its device":  {"ip -6 route add default via fe80::1 dev eth0; ip route add default via 10.0.0.1", "ip link del eth0", ""},
+		"with a device down":  {"ip -6 route add default via fe80::1 dev eth0; ip route add default via 10.0.0.1", "ip link set eth0 down", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			n := podWithDevice(t)
+			n.pod.Shell(t, tc.setup)
+			plan := n.attach(t, netmove.Request{Device: "eth1", PodName: "net1", Routes: []netmove.RouteRequest{replacing("192.0.2.1", 0), replacing("fe80::99", 0)}})
+			n.pod.Shell(t, tc.meanwhile)
+			for range 2 { // it may be repeated
+				n.giveBack(t, plan)
+				sameText(t, "default routes without the device", tc.want, n.podDefaults(t))
+			}
+		})
+	}
+}
+
+// The pod's default routes make room for all that are asked for.
+func TestReplaceDefaultBesideAnother(t *testing.T) {
+	t.Parallel()
+	n := podWithDevice(t)
+	n.pod.Shell(t, "ip route add default via 10.0.0.1")
+	other := netmove.RouteRequest{To: prefix("0.0.0.0/0"), Via: netip.MustParseAddr("192.0.2.2"), Metric: 1024}
+	n.attach(t, netmove.Request{Device: "eth1", PodName: "net1", Routes: []netmove.RouteRequest{replacing("192.0.2.1", 0), other}})
+	sameText(t, "default routes", `default via 192.0.2.1 dev net1 proto static 
+default via 192.0.2.2 dev net1 proto static metric 1024 
+default via 10.0.0.1 dev eth0 metric 1025 
+`, n.pod.IP(t, "-4 route show default"))
 }
 
 // A better metric than that of all others needs no change of these.

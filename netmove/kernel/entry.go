@@ -62,7 +62,8 @@ func (ns *Namespace) PutEntry(index int, e netmove.Entry) error {
 	switch {
 	case is(err, unix.EEXIST):
 		return fmt.Errorf("%w: %w", netmove.ErrExists, err)
-	case e.Table == netmove.TableRoute && is(err, unix.ENODEV, unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTUNREACH):
+	case e.Table == netmove.TableRoute && is(err, unix.ENODEV, unix.ENETDOWN, unix.ENETUNREACH, unix.EHOSTUNREACH,
+		unix.EINVAL, unix.EACCES, unix.ENOMEM):
 		return fmt.Errorf("%w: %w", netmove.ErrUnreachable, err)
 	}
 	return err

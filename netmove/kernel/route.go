@@ -249,15 +249,15 @@ func (ns *Namespace) putRoute(index int, e netmove.Entry) error {
 	if !is(err, unix.EEXIST) || msg.fixed[0] != unix.AF_INET6 || msg.attribute(unix.RTA_MULTIPATH) == nil {
 		return err
 	}
-	if remnant, rerr := ns.hasRemnant(msg); rerr != nil || !remnant {
+	if remnant, rerr := ns.hasRemnant(index, e.Message, msg); rerr != nil || !remnant {
 		return errors.Join(err, rerr)
 	}
 	return ns.request(unix.RTM_NEWROUTE, unix.NLM_F_CREATE|unix.NLM_F_REPLACE, msg.bytes())
 }
 
 // hasRemnant reports whether the kernel has a route with the prefix and metric
-// of this one, and with none but some of its legs.
-func (ns *Namespace) hasRemnant(whole message) (bool, error) {
+// of this one, which is not this one, and has none but its legs.
+func (ns *Namespace) hasRemnant(index int, entry []byte, whole message) (bool, error) {
 	raw := whole.bytes()
 	want, key := appendRouteKey(nil, raw), []byte(nil)
 	same, err := gatherRoutes(ns, routeFilter{family: raw[0], table: tableOf(raw)}, func(same *[]message, dumped []byte) error {
@@ -269,6 +269,9 @@ func (ns *Namespace) hasRemnant(whole message) (bool, error) {
 		return err
 	})
 	if len(same) == 0 || err != nil {
+		return false, err
+	}
+	if has, err := ns.entryOfRoute(same[0].bytes(), index); err != nil || bytes.Equal(has.Message, entry) {
 		return false, err
 	}
 	legs := whole.hops()

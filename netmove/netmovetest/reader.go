@@ -173,7 +173,7 @@ func (ns *Namespace) WithoutIPv6() {
 }
 
 // Demotions tells of every default route of the family that a device has.
-func (ns *Namespace) Demotions(ipv6 bool, metric uint32) (list []netmove.Replacement, err error) {
+func (ns *Namespace) Demotions(ipv6 bool, metric uint32, _ []uint32) (list []netmove.Replacement, err error) {
 	err = ns.world.do(func() error {
 		for _, index := range slices.Sorted(maps.Keys(ns.devices)) {
 			for _, e := range ns.devices[index].Entries {
