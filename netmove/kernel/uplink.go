@@ -75,7 +75,8 @@ func (ns *Namespace) neededBelow(l link, why netmove.Uplink, all map[int]netmove
 }
 
 // below reads the devices of the namespace that a device is built on: ports, lower devices, and
-// the one that a tunnel is bound to, which sysfs does not show.
+// the one that a tunnel is bound to, which sysfs does not show. The other end of a pair counts,
+// and so does what that is a port of.
 func (ns *Namespace) below(l link) (list []link, err error) {
 	dir, err := ns.identifyIn(&l)
 	if err != nil {
@@ -100,7 +101,26 @@ func (ns *Namespace) below(l link) (list []link, err error) {
 		}
 		list = append(list, lower)
 	}
+	if isPair(l.Identity.Kind) && l.lower != 0 && !l.lowerForeign {
+		return ns.otherEnd(l.lower, list)
+	}
 	return list, nil
+}
+
+func (ns *Namespace) otherEnd(index int, list []link) ([]link, error) {
+	end, err := ns.linkByIndex(index)
+	if err != nil {
+		return nil, renamed(err)
+	}
+	list = append(list, end)
+	if end.Master.Index == 0 {
+		return list, nil
+	}
+	master, err := ns.linkByIndex(end.Master.Index)
+	if err != nil {
+		return nil, renamed(err)
+	}
+	return append(list, master), nil
 }
 
 // renamed has a look done again at a device that does not have its name any more.
