@@ -173,12 +173,12 @@ func (a *Attachment) entriesAlong(entries []Entry) {
 }
 
 // routeAlong is the route as it goes along. It goes without a source address that does not. A
-// default route of the main table stays: it would compete with the pod's own.
+// default route of the tables main and local stays: it would compete with the pod's own.
 func (a *Attachment) routeAlong(e Entry, onLink []netip.Prefix) (Entry, bool) {
 	switch r := e.Route; {
 	case !r.carriedBy(a.Addresses, onLink):
 		return e, false
-	case r.Table == mainTable && IsDefault(r.Dst.Addr().Is6(), r.Dst.Bits()):
+	case (r.Table == mainTable || r.Table == localTable) && IsDefault(r.Dst.Addr().Is6(), r.Dst.Bits()):
 		return e, false
 	case r.Source.IsValid() && !a.hasAddress(r.Source):
 		e = *r.Unsourced

@@ -90,7 +90,7 @@ func TestEntriesAlong(t *testing.T) {
 	}
 }
 
-// A default route of the main table stays, and so does a source address that is none of the
+// A default route of main or local stays, and so does a source address that is none of the
 // device's in the pod.
 func TestRouteAlong(t *testing.T) {
 	t.Parallel()
@@ -108,6 +108,7 @@ func TestRouteAlong(t *testing.T) {
 		"its own source":         {routeTo("10.0.0.0/8", from("192.0.2.1")), "whole"},
 		"source of another's":    {routeTo("10.0.0.0/8", from("192.0.2.2")), "unsourced"},
 		"default of main":        {routeTo("0.0.0.0/0", in(254)), ""},
+		"default of local":       {routeTo("0.0.0.0/0", in(255)), ""},
 		"default of another":     {routeTo("0.0.0.0/0", in(1001)), "whole"},
 		"no default route":       {routeTo("10.0.0.0/8", in(254)), "whole"},
 		"IPv6 without addresses": {routeTo("::/0", in(254)), ""},

@@ -11,26 +11,18 @@ import (
 // the device does. A rule that the pod has already is refused before anything is
 // touched: so what is found of the request's later is ours, and is removed with the device.
 
-// single is the one address that the rule selects by, as source or as destination; zero if it
-// selects by others as well.
-func (r PolicyRule) single() netip.Addr {
-	for _, p := range []netip.Prefix{r.From, r.To} {
-		if !r.Invert && p.IsValid() && p.IsSingleIP() {
-			return p.Addr()
-		}
-	}
-	return netip.Addr{}
+// about reports whether the rule selects by one address that is among those, as source or as
+// destination.
+func (r PolicyRule) about(among func(netip.Addr) bool) bool {
+	return !r.Invert && slices.ContainsFunc([]netip.Prefix{r.From, r.To}, func(p netip.Prefix) bool {
+		return p.IsValid() && p.IsSingleIP() && among(p.Addr())
+	})
 }
 
-// RulesAbout are the rules that select by one of the addresses alone.
+// RulesAbout are the rules that select by one of the addresses.
 func RulesAbout(rules []Entry, addrs []netip.Addr) []Entry {
-	var list []Entry
-	for _, e := range rules {
-		if slices.Contains(addrs, e.Rule.single()) {
-			list = append(list, e)
-		}
-	}
-	return list
+	among := func(ip netip.Addr) bool { return slices.Contains(addrs, ip) }
+	return slices.DeleteFunc(slices.Clone(rules), func(e Entry) bool { return !e.Rule.about(among) })
 }
 
 // rulesAlong sorts the host's rules about the device's addresses in the pod: those that the pod
@@ -41,7 +33,7 @@ func (a *Attachment) rulesAlong(rules []Entry) {
 	}
 	for _, e := range rules {
 		switch r := e.Rule; {
-		case !a.hasAddress(r.single()):
+		case !r.about(a.hasAddress):
 		case r.Elsewhere:
 			a.leave("rule", "%s stays on the host: it selects by a device, a tunnel or a VRF as well", e.Text)
 		case r.Table == 0:

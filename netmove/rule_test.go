@@ -27,6 +27,7 @@ func TestRulesAlong(t *testing.T) {
 		ruleEntry("from", PolicyRule{From: own, Table: 1001, Priority: 1}),
 		ruleEntry("to", PolicyRule{To: single("2001:db8::1"), Table: 1001, Priority: 2, IPv6: true}),
 		ruleEntry("marked", PolicyRule{From: own, Table: 1001, Mark: 1, Mask: 1, Part: true, Priority: 3}),
+		ruleEntry("between", PolicyRule{From: single("192.0.2.2"), To: own, Table: 1001, Priority: 4}),
 		ruleEntry("another", PolicyRule{From: single("192.0.2.2"), Table: 1001}),
 		ruleEntry("network", PolicyRule{From: netip.MustParsePrefix("192.0.2.0/24"), Table: 1001}),
 		ruleEntry("inverted", PolicyRule{From: own, Table: 1001, Invert: true}),
@@ -38,7 +39,7 @@ func TestRulesAlong(t *testing.T) {
 		request    Request
 		want, left string
 	}{
-		"as they are": {Request{}, "from to marked", "bound blackhole"},
+		"as they are": {Request{}, "from to marked between", "bound blackhole"},
 		"none":        {Request{Rules: []RuleRequest{}}, "", ""},
 	} {
 		a := Attachment{Request: tc.request, Addresses: []Address{address("192.0.2.1/24"), address("2001:db8::1/64")}}
