@@ -161,3 +161,29 @@ func TestTables(t *testing.T) {
 		t.Error("a vxlan alone takes what comes")
 	}
 }
+
+// Whatever there is of IPv6 needs it, unless it is asked for.
+func TestNeedsIPv6(t *testing.T) {
+	t.Parallel()
+	six := netip.MustParseAddr("2001:db8::1")
+	for name, tc := range map[string]struct {
+		a    Attachment
+		want bool
+	}{
+		"nothing":       {Attachment{}, false},
+		"IPv4":          {Attachment{Addresses: []Address{address("192.0.2.1/24")}, Entries: []Entry{{Route: routeTo("10.0.0.0/8")}}}, false},
+		"address":       {Attachment{Addresses: []Address{address("2001:db8::1/64")}}, true},
+		"rule":          {Attachment{Entries: []Entry{ruleEntry("six", PolicyRule{IPv6: true})}}, true},
+		"route":         {Attachment{Entries: []Entry{{Route: routeTo("2001:db8::/64")}}}, true},
+		"neighbor":      {Attachment{Entries: []Entry{{Neighbor: six}}}, true},
+		"asked route":   {Attachment{Request: Request{Routes: []RouteRequest{{To: netip.PrefixFrom(six, 64)}}}}, true},
+		"next hop":      {Attachment{Request: Request{Routes: []RouteRequest{{Via: six}}}}, true},
+		"asked entry":   {Attachment{Request: Request{Neighbors: []NeighborRequest{{IP: six}}}}, true},
+		"asked for":     {Attachment{Request: Request{Sysctls: map[string]string{DisableIPv6: "0"}}, Entries: []Entry{{Neighbor: six}}}, false},
+		"not asked for": {Attachment{Request: Request{Sysctls: map[string]string{DisableIPv6: "1"}}, Entries: []Entry{{Neighbor: six}}}, true},
+	} {
+		if got := needsIPv6(tc.a); got != tc.want {
+			t.Errorf("%s: %v", name, got)
+		}
+	}
+}

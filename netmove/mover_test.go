@@ -296,6 +296,8 @@ func TestHomeward(t *testing.T) {
 		{[]netmove.Attachment{port(1, 1), port(1, 2), port(1, 3)}, []int{0, 1, 2}},
 		{[]netmove.Attachment{port(1, 3), {}, port(1, 1), port(1, 2)}, []int{2, 3, 1, 0}},
 		{[]netmove.Attachment{port(1, 1), port(2, 1), port(1, 2), port(2, 2)}, []int{1, 0, 3, 2}},
+		{[]netmove.Attachment{port(1, 1), port(2, 2)}, []int{1, 0}},
+		{[]netmove.Attachment{port(1, 0), port(1, 2)}, []int{1, 0}}, // an older record has no number
 	} {
 		if diff := cmp.Diff(tc.want, netmove.Homeward(tc.list)); diff != "" {
 			t.Errorf("-want +got:\n%s", diff)

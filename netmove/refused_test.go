@@ -385,34 +385,42 @@ func TestPermanentMAC(t *testing.T) {
 }
 
 // A device comes home to one below it that carries less by now: that is told, and no reason to
-// keep the device.
+// keep the device. One that has its MTU keeps it, and so does one of which nothing is below.
 func TestLowerCarriesLess(t *testing.T) {
-	for _, tc := range []struct {
-		carries, mtu int
-		want         string
+	for name, tc := range map[string]struct {
+		carries, inPod, mtu int
+		apart               bool
+		want                string
 	}{
-		{1400, 1400, `device is home, but not as it was: device "mv0": set MTU 1500: mtu 1500 is more than the 1400 that the device below, "nic0", allows`},
-		{1500, 1500, ""},
-		{0, 1500, ""},
+		"less":                 {carries: 1400, inPod: 1300, mtu: 1400, want: `device is home, but not as it was: device "mv0": set MTU 1500: mtu 1500 is more than the 1400 that the device below, "nic0", allows`},
+		"as much":              {carries: 1500, inPod: 1300, mtu: 1500},
+		"no limit":             {inPod: 1300, mtu: 1500},
+		"less, but it kept it": {carries: 1400, mtu: 1500},
+		"nothing below":        {carries: 1400, inPod: 1300, apart: true, mtu: 1500},
 	} {
 		f := newFixture()
 		eth2, err := f.host.ByName("eth2")
 		if err != nil {
 			t.Fatal(err)
 		}
-		mv0 := f.host.AddUpper(f.host, eth2.Identity.Index, netmove.Snapshot{Name: "mv0", MTU: 1500})
-		f.host.Tell(mv0.Identity.Index, netmove.Facts{Lower: netmove.Lower{Name: "nic0", MTU: tc.carries}})
-		plan := f.mustPlan(t, netmove.Request{Device: "mv0", MTU: 1300})
+		dev := netmove.Snapshot{Name: "mv0", MTU: 1500}
+		if tc.apart {
+			dev = f.host.Add(dev)
+		} else {
+			dev = f.host.AddUpper(f.host, eth2.Identity.Index, dev)
+		}
+		f.host.Tell(dev.Identity.Index, netmove.Facts{Lower: netmove.Lower{Name: "nic0", MTU: tc.carries}})
+		plan := f.mustPlan(t, netmove.Request{Device: "mv0", MTU: tc.inPod})
 		if err := f.mover.Attach(t.Context(), f.pod, plan); err != nil {
 			t.Fatal(err)
 		}
 		for try := range 2 {
 			if got := text(f.mover.Return(f.pod, &plan[0])); got != tc.want {
-				t.Errorf("below it are %d bytes, try %d: %s", tc.carries, try, got)
+				t.Errorf("%s, try %d: %s", name, try, got)
 			}
 		}
 		if dev, err := f.host.ByName("mv0"); err != nil || dev.MTU != tc.mtu {
-			t.Errorf("below it are %d bytes: it has %d, %v", tc.carries, dev.MTU, err)
+			t.Errorf("%s: it has %d, %v", name, dev.MTU, err)
 		}
 	}
 }

@@ -15,7 +15,7 @@ import (
 // destination.
 func (r PolicyRule) about(among func(netip.Addr) bool) bool {
 	return !r.Invert && slices.ContainsFunc([]netip.Prefix{r.From, r.To}, func(p netip.Prefix) bool {
-		return p.IsValid() && p.IsSingleIP() && among(p.Addr())
+		return p.IsSingleIP() && among(p.Addr())
 	})
 }
 
@@ -116,7 +116,7 @@ func (r RuleRequest) equals(has PolicyRule) bool {
 
 // selecting is the prefix as the kernel keeps it: none if it is for all addresses.
 func selecting(p netip.Prefix) netip.Prefix {
-	if p.IsValid() && p.Bits() == 0 {
+	if p.Bits() == 0 {
 		return netip.Prefix{}
 	}
 	return p

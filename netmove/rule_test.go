@@ -29,7 +29,8 @@ func TestRulesAlong(t *testing.T) {
 		ruleEntry("marked", PolicyRule{From: own, Table: 1001, Mark: 1, Mask: 1, Part: true, Priority: 3}),
 		ruleEntry("between", PolicyRule{From: single("192.0.2.2"), To: own, Table: 1001, Priority: 4}),
 		ruleEntry("another", PolicyRule{From: single("192.0.2.2"), Table: 1001}),
-		ruleEntry("network", PolicyRule{From: netip.MustParsePrefix("192.0.2.0/24"), Table: 1001}),
+		ruleEntry("network", PolicyRule{From: netip.MustParsePrefix("192.0.2.1/24"), Table: 1001}),
+		ruleEntry("stays", PolicyRule{From: single("198.51.100.1"), Table: 1001}),
 		ruleEntry("inverted", PolicyRule{From: own, Table: 1001, Invert: true}),
 		ruleEntry("all", PolicyRule{Table: 1001}),
 		ruleEntry("bound", PolicyRule{From: own, Table: 1001, Elsewhere: true}),
@@ -43,8 +44,15 @@ func TestRulesAlong(t *testing.T) {
 		"none":        {Request{Rules: []RuleRequest{}}, "", ""},
 	} {
 		a := Attachment{Request: tc.request, Addresses: []Address{address("192.0.2.1/24"), address("2001:db8::1/64")}}
-		a.rulesAlong(RulesAbout(host, []netip.Addr{own.Addr(), netip.MustParseAddr("2001:db8::1")}))
-		var got, left []string
+		about := RulesAbout(host, []netip.Addr{own.Addr(), netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("198.51.100.1")})
+		a.rulesAlong(about)
+		var rules, got, left []string
+		for _, e := range about {
+			rules = append(rules, e.Text)
+		}
+		if diff := cmp.Diff("from to marked stays bound blackhole", strings.Join(rules, " ")); diff != "" {
+			t.Errorf("rules about its addresses on the host (-want +got):\n%s", diff)
+		}
 		for _, e := range a.Entries {
 			got = append(got, e.Text)
 		}
@@ -64,6 +72,8 @@ func TestCheckRules(t *testing.T) {
 		ruleEntry("from all lookup 255 priority 0", PolicyRule{Table: 255}),
 		ruleEntry("from 192.0.2.9/32 lookup 7 priority 100", PolicyRule{From: single("192.0.2.9"), Table: 7, Priority: 100}),
 		ruleEntry("fwmark 0x1/0xffffffff lookup 7 priority 200", PolicyRule{Mark: 1, Mask: ^uint32(0), Table: 7, Priority: 200, IPv6: true}),
+		ruleEntry("from all lookup 9 priority 300", PolicyRule{Table: 9, Priority: 300}),
+		ruleEntry("from all lookup 10 priority 400", PolicyRule{Table: 10, Priority: 400, IPv6: true}),
 	}
 	for name, tc := range map[string]struct {
 		rule RuleRequest
@@ -77,6 +87,9 @@ func TestCheckRules(t *testing.T) {
 		"the same":          {RuleRequest{From: single("192.0.2.9"), Table: 7, Priority: 100}, "the pod has it already"},
 		"the same anywhere": {RuleRequest{From: single("192.0.2.9"), Table: 7}, "the pod has it already"},
 		"the same mark":     {RuleRequest{FwMark: 1, Table: 7}, "the pod has it already"},
+		"the same later":    {RuleRequest{From: single("192.0.2.9"), Table: 7, Priority: 101}, ""},
+		"the same for all":  {RuleRequest{From: netip.MustParsePrefix("0.0.0.0/0"), Table: 9}, "the pod has it already"},
+		"for all of IPv4":   {RuleRequest{From: netip.MustParsePrefix("0.0.0.0/0"), Table: 10}, ""},
 		"another table":     {RuleRequest{From: single("192.0.2.9"), Table: 8}, ""},
 	} {
 		a := Attachment{Request: Request{Rules: []RuleRequest{tc.rule}}}
