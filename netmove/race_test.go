@@ -310,7 +310,7 @@ func TestMasterOfAPort(t *testing.T) {
 		}
 		f.host.Add(netmove.Snapshot{
 			Name: "port0", MTU: 1500, Master: master.Identity,
-			Options: []netmove.Option{{Name: "bridge_slave.cost", Value: netmove.RawValue{4}}},
+			Options: []netmove.Option{{Name: "bridge_slave.cost", Value: netmove.RawValue{4}}, {Name: "gso_max_size", Value: netmove.RawValue{5}}},
 			Entries: []netmove.Entry{{Table: netmove.TableVLAN, Text: "5", Message: []byte("5"), Port: true}},
 		})
 		plan := f.mustPlan(t, netmove.Request{Device: "port0"})
@@ -318,12 +318,19 @@ func TestMasterOfAPort(t *testing.T) {
 			t.Fatal(err)
 		}
 		tc.edit(f)
+		if err := f.pod.SetOption(plan[0].PodIndex, netmove.Option{Name: "gso_max_size"}); err != nil {
+			t.Fatal(err)
+		}
 		f.returnAll(t, plan)
 		_, rest, _ := strings.Cut(f.String(), " port0 ")
 		line, rest, _ := strings.Cut(rest, "\n")
-		port := strings.Contains(rest, "bridge_slave.cost 04") && strings.Contains(rest, "vlan 5")
-		if !strings.Contains(line, tc.want) || port != (name != "gone") {
-			t.Errorf("%s: at home it is %s, with its place in the master: %v", name, line, port)
+		for part, there := range map[string]bool{"bridge_slave.cost 04": name != "gone", "vlan 5": name != "gone", "gso_max_size 05": true} {
+			if strings.Contains(rest, part) != there {
+				t.Errorf("%s: %s at home: %v", name, part, !there)
+			}
+		}
+		if !strings.Contains(line, tc.want) {
+			t.Errorf("%s: at home it is %s", name, line)
 		}
 	}
 }

@@ -6,23 +6,6 @@ import (
 	"testing"
 )
 
-// answers is a namespace that answers all requests about entries alike.
-type answers struct {
-	Namespace
-	put, drop error
-	asked     []string
-}
-
-func (ns *answers) PutEntry(_ int, e Entry) error {
-	ns.asked = append(ns.asked, "put "+e.Text)
-	return ns.put
-}
-
-func (ns *answers) DropEntry(_ int, e Entry) error {
-	ns.asked = append(ns.asked, "drop "+e.Text)
-	return ns.drop
-}
-
 // A default route stands back, or is there again, before the other one goes.
 func TestReplacing(t *testing.T) {
 	t.Parallel()
@@ -38,7 +21,7 @@ func TestReplacing(t *testing.T) {
 		"not dropped":   {drop: ErrBusy, there: "the device must be down for it", back: "put back the pod's default route was: the device must be down for it"},
 	} {
 		a := &Attachment{Replaced: []Replacement{{Index: 2, Was: Entry{Text: "was"}, Now: Entry{Text: "now"}}}}
-		pod := &answers{put: tc.put, drop: tc.drop}
+		pod := &answers{to: map[string]error{"put": tc.put, "drop": tc.drop}}
 		var failed []string
 		for _, s := range a.replaceSteps(pod) {
 			failed = append(failed, errorText(s.do()))
