@@ -1,6 +1,7 @@
 package netmove
 
 import (
+	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
@@ -16,7 +17,7 @@ func TestReplacing(t *testing.T) {
 	}{
 		"done":          {},
 		"done before":   {put: ErrExists, drop: ErrNotFound},
-		"not reachable": {put: ErrUnreachable, there: "nothing carries it"},
+		"not reachable": {put: ErrUnreachable, there: ErrUnreachable.Error(), kept: true},
 		"not put":       {put: ErrBusy, there: "the device must be down for it", back: "put back the pod's default route was: the device must be down for it", kept: true},
 		"not dropped":   {drop: ErrBusy, there: "the device must be down for it", back: "put back the pod's default route was: the device must be down for it"},
 	} {
@@ -31,7 +32,7 @@ func TestReplacing(t *testing.T) {
 			t.Errorf("%s: asked for %v: %s", name, pod.asked, got)
 		}
 		pod.asked = nil
-		err := errorText(putBackReplaced(pod, a))
+		err := errorText((&Mover{Log: slog.New(slog.DiscardHandler)}).putBackReplaced(pod, a))
 		asked := "put was, drop now"
 		if tc.kept {
 			asked = "put was"

@@ -50,7 +50,7 @@ func TestRulesAlong(t *testing.T) {
 		for _, e := range about {
 			rules = append(rules, e.Text)
 		}
-		if diff := cmp.Diff("from to marked stays bound blackhole", strings.Join(rules, " ")); diff != "" {
+		if diff := cmp.Diff("from to marked between stays bound blackhole", strings.Join(rules, " ")); diff != "" {
 			t.Errorf("rules about its addresses on the host (-want +got):\n%s", diff)
 		}
 		for _, e := range a.Entries {

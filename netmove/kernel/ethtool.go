@@ -41,7 +41,7 @@ func ethtoolGroups() []ethtoolGroup {
 			unix.ETHTOOL_A_RINGS_RX_MAX, unix.ETHTOOL_A_RINGS_RX_MINI_MAX, unix.ETHTOOL_A_RINGS_RX_JUMBO_MAX,
 			unix.ETHTOOL_A_RINGS_TX_MAX, unix.ETHTOOL_A_RINGS_TX_PUSH_BUF_LEN_MAX, unix.ETHTOOL_A_RINGS_HDS_THRESH_MAX,
 		}},
-		{"channels", unix.ETHTOOL_MSG_CHANNELS_GET, unix.ETHTOOL_MSG_CHANNELS_SET, []uint16{
+		{channels, unix.ETHTOOL_MSG_CHANNELS_GET, unix.ETHTOOL_MSG_CHANNELS_SET, []uint16{
 			unix.ETHTOOL_A_CHANNELS_RX_MAX, unix.ETHTOOL_A_CHANNELS_TX_MAX,
 			unix.ETHTOOL_A_CHANNELS_OTHER_MAX, unix.ETHTOOL_A_CHANNELS_COMBINED_MAX,
 		}},
@@ -61,6 +61,7 @@ func ethtoolGroups() []ethtoolGroup {
 }
 
 const (
+	channels  = "channels"
 	linkModes = "linkmodes" // its speed is a setting, or what came out of a negotiation
 	linkInfo  = "linkinfo"  // its connector is a setting, or what is plugged in
 )
@@ -74,10 +75,14 @@ func negotiated(msg message) []uint16 {
 	return []uint16{unix.ETHTOOL_A_LINKMODES_SPEED, unix.ETHTOOL_A_LINKMODES_DUPLEX, unix.ETHTOOL_A_LINKMODES_LANES}
 }
 
-// ofLower reports whether a device of that kind reports what the one below it has, if it has
-// one: only hardware and taps have a link that is set up (set_link_ksettings).
-func (g ethtoolGroup) ofLower(kind string) bool {
-	return (g.name == linkModes || g.name == linkInfo) && kind != "" && kind != "tun"
+// reports tells whether a device of that kind tells no settings of its own: one without hardware
+// has the link of the device below it, if any (set_link_ksettings), and a tun or tap as many
+// channels as processes hold queues of it (tun_get_channels).
+func (g ethtoolGroup) reports(kind string) bool {
+	if kind == "tun" {
+		return g.name == channels
+	}
+	return (g.name == linkModes || g.name == linkInfo) && kind != ""
 }
 
 // unknown reports whether a value of that group says that there is none now.
@@ -162,7 +167,7 @@ func (ns *Namespace) ethtoolOptions(dev netmove.Snapshot) ([]netmove.Option, err
 	}
 	index, kind := dev.Identity.Index, dev.Identity.Kind
 	for _, g := range ethtoolGroups() {
-		if ns.ethtool.lacks(kind, g.name) || g.ofLower(kind) {
+		if ns.ethtool.lacks(kind, g.name) || g.reports(kind) {
 			continue
 		}
 		msg, err := ns.ethtoolGet(g.get, index)
