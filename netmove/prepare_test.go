@@ -111,7 +111,8 @@ func TestRulesInThePod(t *testing.T) {
 			`device "eth2": rule from 192.0.2.77/32 priority 7 table 100: the pod has it already`, "",
 		},
 		"goes along": {
-			[]netmove.Request{{Device: "eth1"}}, "",
+			[]netmove.Request{{Device: "eth1"}},
+			"",
 			"rule: from 192.0.2.1/32 lookup 1001 priority 7 stays on the host: the pod has a rule of that priority",
 		},
 	} {

@@ -71,8 +71,12 @@ func TestUplinkByMetric(t *testing.T) {
 	r := Routing{
 		Rules: []Entry{{Rule: PolicyRule{Table: 7}}, {Rule: PolicyRule{Table: 9}}},
 		Defaults: []DefaultRoute{
-			{To: to, Table: 254, Metric: 5}, {To: to, Table: 254, Metric: 3}, {To: to, Table: 254, Metric: 3, TOS: 8},
-			{To: to, Table: 254, Metric: 3}, {To: to, Table: 254, Metric: 4}, {To: to, Table: 8}, // no rule leads to that one
+			{To: to, Table: 254, Metric: 5},
+			{To: to, Table: 254, Metric: 3},
+			{To: to, Table: 254, Metric: 3, TOS: 8},
+			{To: to, Table: 254, Metric: 3},
+			{To: to, Table: 254, Metric: 4},
+			{To: to, Table: 8}, // no rule leads to that one
 		},
 	}
 	best, worse := r.Uplink()
