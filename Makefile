@@ -90,12 +90,13 @@ test-vm:
 # from source once, and the shipped manifests on them.
 test-k8s: setup
 	@tests/setup image promql kubernetes
-	cd tests/e2e && go test -count=1 $(NODE_LIMIT) ./cluster
+	cd tests/e2e && go test -count=1 $(NODE_LIMIT) -skip Scheduling ./cluster
 
-# The driver's own tests, with a real API server.
+# The driver's own tests, with a real API server, and all of it on a cluster of two nodes.
 test-dra: setup
-	@tests/setup kubernetes
+	@tests/setup image kubernetes
 	cd dra && go test -count=1 $(UNIT_LIMIT) ./...
+	cd tests/e2e && go test -count=1 $(NODE_LIMIT) -run Scheduling ./cluster
 
 # The tests of containerd with other runtimes, but for what is about newer NRI, and for
 # what tells nothing new of these.
