@@ -4,7 +4,9 @@
 # make test-k8s the shipped manifests on a real Kubernetes
 # make test-containerd-1.7 the oldest containerd that is supported
 # make test-crio CRI-O
+# make test-dra the driver for Dynamic Resource Allocation, on a real Kubernetes
 # make image   nri-netdev.tar, an OCI image archive
+# make image-dra nri-netdev-dra.tar, the same of that driver
 #
 # They set up a Debian machine by themselves, as root, and leave nothing behind
 # but packages and .cache.
@@ -25,7 +27,7 @@ GO_TEST := go test -race $(UNIT_LIMIT)
 # Pods on a real runtime, each test on a node of its own. They wait more than they work.
 NODE_TEST := go test -count=1 $(NODE_LIMIT) -parallel 6
 
-.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio lint unit containerd race fuzz soak bench bench-plots bench-compare setup setup-lint clean
+.PHONY: build demo image test test-vm test-k8s test-containerd-1.7 test-crio build-dra image-dra test-dra lint unit containerd race fuzz soak bench bench-plots bench-compare setup setup-lint clean
 
 build: setup
 	@$(GO_BUILD) -o nri-netdev .
@@ -36,6 +38,13 @@ image: build
 	@tests/setup image
 	@$(BIN)/image nri-netdev $(IMAGE) nri-netdev.tar
 
+build-dra: setup
+	@cd dra && $(GO_BUILD) -o nri-netdev-dra .
+
+image-dra: build-dra
+	@tests/setup image
+	@$(BIN)/image dra/nri-netdev-dra localhost/nri-netdev-dra:devel nri-netdev-dra.tar
+
 demo: build
 	@cd tests/e2e && go run ./demo ../../nri-netdev
 
@@ -45,6 +54,7 @@ lint: setup-lint
 	$(BIN)/golangci-lint run --allow-parallel-runners ./...
 	cd tests/e2e && ../../$(BIN)/golangci-lint run --allow-parallel-runners ./...
 	cd tests/peers && ../../$(BIN)/golangci-lint run --allow-parallel-runners ./...
+	cd dra && ../$(BIN)/golangci-lint run --allow-parallel-runners ./...
 
 # Pure code, the engine on a kernel in memory, and on the real one in
 # namespaces of its own.
@@ -80,7 +90,13 @@ test-vm:
 # from source once, and the shipped manifests on them.
 test-k8s: setup
 	@tests/setup image promql kubernetes
-	cd tests/e2e && go test -count=1 $(NODE_LIMIT) ./cluster
+	cd tests/e2e && go test -count=1 $(NODE_LIMIT) -skip Scheduling ./cluster
+
+# The driver's own tests, with a real API server, and all of it on a cluster of two nodes.
+test-dra: setup
+	@tests/setup image kubernetes
+	cd dra && go test -count=1 $(UNIT_LIMIT) ./...
+	cd tests/e2e && go test -count=1 $(NODE_LIMIT) -run Scheduling ./cluster
 
 # The tests of containerd with other runtimes, but for what is about newer NRI, and for
 # what tells nothing new of these.
@@ -149,4 +165,4 @@ setup-lint:
 	@tests/setup lint
 
 clean:
-	rm -rf .cache nri-netdev nri-netdev.tar
+	rm -rf .cache nri-netdev nri-netdev.tar dra/nri-netdev-dra nri-netdev-dra.tar

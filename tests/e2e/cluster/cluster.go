@@ -60,14 +60,14 @@ func Start(ctx context.Context, opts node.Options) (*Cluster, error) {
 }
 
 func (c *Cluster) start(ctx context.Context) error {
-	if _, err := c.Output("sh", "-c", setupScript, "setup", c.Cgroup()); err != nil {
+	if _, err := c.Output("sh", "-c", setupScript, "setup", c.Cgroup(), nodeName); err != nil {
 		return err
 	}
 	if err := c.writeFiles(); err != nil {
 		return err
 	}
 	for _, args := range controlPlane() {
-		if _, err := c.run(args); err != nil {
+		if _, err := c.run(c.Node, args[0], args); err != nil {
 			return err
 		}
 	}
@@ -90,7 +90,7 @@ func controlPlane() [][]string {
 	return [][]string{
 		{"etcd", "--data-dir", folder + "/etcd", "--unsafe-no-fsync", "--log-level=warn"},
 		{
-			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--bind-address=127.0.0.1", "--advertise-address=" + nodeIP,
+			"kube-apiserver", "--etcd-servers=http://127.0.0.1:2379", "--bind-address=0.0.0.0", "--advertise-address=" + nodeIP,
 			"--endpoint-reconciler-type=none", "--token-auth-file=" + folder + "/tokens.csv", "--authorization-mode=Node,RBAC",
 			"--allow-privileged", "--cert-dir=" + folder + "/apiserver", "--service-account-issuer=https://kubernetes.default.svc",
 			"--service-account-key-file=" + key, "--service-account-signing-key-file=" + key, "--service-cluster-ip-range=10.96.0.0/16",
@@ -105,30 +105,38 @@ func controlPlane() [][]string {
 
 // StartKubelet starts the kubelet, which must not be running.
 func (c *Cluster) StartKubelet() (err error) {
-	c.kubelet, err = c.run([]string{
-		"kubelet", "--config=" + folder + "/kubelet.yaml", "--kubeconfig=" + folder + "/kubelet.kubeconfig", "--root-dir=/var/lib/kubelet",
-		"--cert-dir=" + folder + "/kubelet", "--node-ip=" + nodeIP, "--hostname-override=" + nodeName,
-	})
+	c.kubelet, err = c.run(c.Node, "kubelet", kubeletArgs(nodeName, nodeIP))
 	return err
+}
+
+func kubeletArgs(name, ip string) []string {
+	return []string{
+		"kubelet", "--config=" + folder + "/kubelet.yaml", "--kubeconfig=" + folder + "/kubelet.kubeconfig", "--root-dir=/var/lib/kubelet",
+		"--cert-dir=" + folder + "/kubelet", "--node-ip=" + ip, "--hostname-override=" + name,
+	}
 }
 
 // KillKubelet kills the kubelet.
 func (c *Cluster) KillKubelet() error {
-	if err := c.kubelet.Signal(os.Kill); err != nil {
+	return kill(c.kubelet)
+}
+
+func kill(kubelet *node.Process) error {
+	if err := kubelet.Signal(os.Kill); err != nil {
 		return fmt.Errorf("kill kubelet: %w", err)
 	}
-	_ = c.kubelet.Wait() // an error by nature: killed
+	_ = kubelet.Wait() // an error by nature: killed
 	return nil
 }
 
-// run starts one of the program's programs.
-func (c *Cluster) run(args []string) (*node.Process, error) {
+// run starts one of the program's programs on a node.
+func (c *Cluster) run(n *node.Node, logName string, args []string) (*node.Process, error) {
 	cmd := exec.Command(c.program, args...)
 	cmd.Env = append(os.Environ(), "HOME="+folder)
 	log := &logFile{}
-	c.logs[args[0]] = log
+	c.logs[logName] = log
 	cmd.Stdout, cmd.Stderr = log, log
-	return c.Run(cmd)
+	return n.Run(cmd)
 }
 
 func (c *Cluster) writeFiles() error {
@@ -138,13 +146,19 @@ func (c *Cluster) writeFiles() error {
 	}
 	files := map[string]string{
 		"service-account.key": key,
-		"tokens.csv":          "admin,admin,admin,system:masters\nkubelet,system:node:" + nodeName + ",kubelet,system:nodes\n",
-		"admin.kubeconfig":    kubeconfigOf("admin"),
-		"kubelet.kubeconfig":  kubeconfigOf("kubelet"),
-		"kubelet.yaml":        strings.Replace(kubeletConfig, "CGROUP", c.Cgroup(), 1),
+		"tokens.csv": "admin,admin,admin,system:masters\nkubelet,system:node:" + nodeName + ",kubelet,system:nodes\n" +
+			"kubelet2,system:node:" + secondName + ",kubelet2,system:nodes\n",
+		"admin.kubeconfig":   kubeconfigOf(server, "admin"),
+		"kubelet.kubeconfig": kubeconfigOf(server, "kubelet"),
+		"kubelet.yaml":       strings.Replace(kubeletConfig, "CGROUP", c.Cgroup(), 1),
 	}
+	return write(c.Node, files)
+}
+
+// write writes files into the folder of Kubernetes on a node.
+func write(n *node.Node, files map[string]string) error {
 	for name, text := range files {
-		if err := os.WriteFile(c.Path(filepath.Join(folder, name)), []byte(text), 0o600); err != nil {
+		if err := os.WriteFile(n.Path(filepath.Join(folder, name)), []byte(text), 0o600); err != nil {
 			return err
 		}
 	}
@@ -161,7 +175,7 @@ func newKey() (string, error) {
 }
 
 // kubeconfigOf is that of a user with a token. The server's certificate is its own.
-func kubeconfigOf(token string) string {
+func kubeconfigOf(server, token string) string {
 	return fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: test

@@ -1,6 +1,6 @@
-# Makes of a node what the kubelet wants; $1 is its cgroup.
+# Makes of a node what the kubelet wants; $1 is its cgroup, $2 its name.
 set -eu
-name=node
+name=$2
 hostname $name
 mount --make-rshared /
 mount -t tmpfs -o mode=755 tmpfs /var/log
