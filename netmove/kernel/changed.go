@@ -48,8 +48,10 @@ func openChanges() (fd int, err error) {
 	return fd, nil
 }
 
-// takeChange takes one message off the socket, or the error that some were lost (ENOBUFS).
+// takeChange takes one message off the socket, or the error that some were lost (ENOBUFS). It
+// does not wait, and what does not fit is gone.
 func takeChange(fd uintptr) bool {
-	_, _, err := unix.Recvfrom(int(fd), nil, unix.MSG_TRUNC)
+	var begin [1]byte
+	_, err := unix.Read(int(fd), begin[:])
 	return !is(err, unix.EAGAIN, unix.EINTR)
 }
