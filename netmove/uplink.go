@@ -41,7 +41,7 @@ type PolicyRule struct {
 }
 
 // DefaultRoute is a unicast route to anywhere, or to a part of anywhere: programs split the
-// default into 0.0.0.0/1 and 128.0.0.0/1, or route all global IPv6, 2000::/3.
+// default into 0.0.0.0/1 and 128.0.0.0/1, or into quarters to win against that, or route all global IPv6, 2000::/3.
 type DefaultRoute struct {
 	To      netip.Prefix // RTA_DST
 	From    netip.Prefix // RTA_SRC, IPv6 only; zero: any
@@ -88,7 +88,7 @@ type Uplink struct {
 
 // Longest prefixes that count as a default route.
 const (
-	maxDefaultBits4 = 1
+	maxDefaultBits4 = 2
 	maxDefaultBits6 = 3
 )
 
