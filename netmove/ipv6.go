@@ -3,6 +3,7 @@ package netmove
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
 )
 
@@ -37,7 +38,9 @@ func needsIPv6(a Attachment) bool {
 func (r RouteRequest) isIPv6() bool    { return r.To.Addr().Is6() || r.Via.Is6() }
 func (n NeighborRequest) isIPv6() bool { return n.IP.Is6() }
 
-func (e Entry) isIPv6() bool { return e.Rule.IPv6 || e.Route.Dst.Addr().Is6() || e.Neighbor.Is6() }
+func (e Entry) isIPv6() bool {
+	return e.Rule.IPv6 || e.Route.Dst.Addr().Is6() || slices.ContainsFunc(e.Route.Via, netip.Addr.Is6) || e.Neighbor.Is6()
+}
 
 // leaveIPv6 leaves on the host what would go along.
 func (a *Attachment) leaveIPv6() {

@@ -236,6 +236,7 @@ func TestPodWithoutIPv6(t *testing.T) {
 		ip addr add 192.0.2.10/24 dev eth1
 		ip addr add 2001:db8::10/64 dev eth1 nodad
 		ip route add 10.9.0.0/16 via 192.0.2.1 dev eth1
+		ip route add 10.7.0.0/16 via inet6 fe80::1 dev eth1
 		ip -6 route add 2001:db8:9::/48 via 2001:db8::1 dev eth1
 		ip neigh add 2001:db8::7 lladdr 02:00:00:00:00:07 dev eth1
 		ip -6 rule add from 2001:db8::10 lookup 100`)
@@ -258,6 +259,7 @@ func TestPodWithoutIPv6(t *testing.T) {
 		told = append(told, strings.TrimSuffix(d.String(), " stays on the host: the pod's network namespace has no IPv6"))
 	}
 	sameText(t, "told", `addresses: 2001:db8::10/64
+route: 10.7.0.0/16 via fe80::1
 route: 2001:db8:9::/48 via 2001:db8::1 metric 1024
 neighbor: 2001:db8::7 lladdr 02:00:00:00:00:07
 rule: from 2001:db8::10/128 lookup 100 priority 32765`, strings.Join(told, "\n"))
