@@ -116,7 +116,7 @@ func TestDefaultRouteText(t *testing.T) {
 func TestIsDefault(t *testing.T) {
 	t.Parallel()
 	for bits := range 5 {
-		if IsDefault(false, bits) != (bits <= 1) || IsDefault(true, bits) != (bits <= 3) {
+		if IsDefault(false, bits) != (bits <= 2) || IsDefault(true, bits) != (bits <= 3) {
 			t.Errorf("%d bits: IPv4 %v, IPv6 %v", bits, IsDefault(false, bits), IsDefault(true, bits))
 		}
 	}
