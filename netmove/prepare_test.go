@@ -108,7 +108,8 @@ func TestRulesInThePod(t *testing.T) {
 	}{
 		"asked for": {
 			[]netmove.Request{{Device: "eth3"}, {Device: "eth2", Rules: []netmove.RuleRequest{rule}}},
-			`device "eth2": rule from 192.0.2.77/32 priority 7 table 100: the pod has it already`, "",
+			`device "eth2": rule from 192.0.2.77/32 priority 7 table 100: the pod has it already`,
+			"",
 		},
 		"goes along": {
 			[]netmove.Request{{Device: "eth1"}},

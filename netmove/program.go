@@ -144,7 +144,7 @@ func (m *Mover) reattach(dev, before Snapshot, now seen) (left []*StepError) {
 		m.Log.Warn("programs of the pod's may still be on the device", "device", before.Name, "err", now.unseen)
 	}
 	for _, p := range without(before.Programs, now.programs, Program.same) {
-		gone := !p.Detached && now.unseen == nil && p.Hook != TunQueue
+		gone := now.unseen == nil && p.Hook != TunQueue
 		if p.Detached {
 			what := "attach " + p.String()
 			m.Log.Debug("step", "device", before.Name, "step", what)

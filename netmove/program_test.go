@@ -89,3 +89,25 @@ func TestDetachAtHome(t *testing.T) {
 		t.Errorf("foreign are %v", got)
 	}
 }
+
+// That programs cannot be seen is told also if some are left that can.
+func TestCheckDetached(t *testing.T) {
+	t.Parallel()
+	xdp := Program{Hook: XDPDriver, ID: 7}
+	for name, tc := range map[string]struct {
+		left   []Program
+		answer error
+		want   string
+	}{
+		"none":            {nil, nil, ""},
+		"a queue":         {[]Program{{Hook: TunQueue, ID: 1}}, nil, ""},
+		"one":             {[]Program{xdp}, nil, "[xdp driver program 7] could not be taken off"},
+		"unseen":          {nil, ErrUnseen, ErrUnseen.Error()},
+		"one, and unseen": {[]Program{xdp}, ErrUnseen, ErrUnseen.Error()},
+	} {
+		pod := &answers{programs: [][]Program{tc.left}, to: map[string]error{"programs": tc.answer}}
+		if got := errorText((&Attachment{}).checkDetached(pod)); got != tc.want {
+			t.Errorf("%s: %s", name, got)
+		}
+	}
+}

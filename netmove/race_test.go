@@ -155,22 +155,72 @@ func TestRouteOfSeveralOthers(t *testing.T) {
 }
 
 // A group that a device above listens to is asked for again of the one below, but not while
-// that is down or filters nothing.
+// one of them is down or that one filters nothing.
 func TestGroupsOfUppers(t *testing.T) {
 	for _, tc := range []struct {
-		kind         string
-		up, expected bool
-	}{{"", true, true}, {"", false, false}, {"vxlan", true, false}} {
+		kind                string
+		up, below, expected bool
+	}{{"", true, true, true}, {"", false, false, false}, {"", true, false, false}, {"", false, true, false}, {"vxlan", true, true, false}} {
 		f := newFixture()
-		lower := f.host.Add(netmove.Snapshot{Name: "low0", MTU: 1500, Flags: netmove.LinkFlags{Up: tc.up}, Identity: netmove.Identity{Kind: tc.kind}})
+		lower := f.host.Add(netmove.Snapshot{Name: "low0", MTU: 1500, Flags: netmove.LinkFlags{Up: tc.below}, Identity: netmove.Identity{Kind: tc.kind}})
 		upper := f.host.AddUpper(f.host, lower.Identity.Index, netmove.Snapshot{Name: "up0", MTU: 1500, Flags: netmove.LinkFlags{Up: tc.up}})
-		group := netmove.Entry{Table: netmove.TableFDB, Text: "33:33:00:00:00:05", Message: []byte("group")}
-		f.host.Listen(upper.Identity.Index, group)
+		f.host.Listen(upper.Identity.Index, group())
 		plan := f.mustPlan(t, netmove.Request{Device: "low0"})
 		f.returnAll(t, plan) // it is home
 		if got := strings.Contains(f.String(), "fdb 33:33:00:00:00:05"); got != tc.expected {
 			t.Errorf("%+v: it listens: %v", tc, got)
 		}
+	}
+}
+
+func group() netmove.Entry {
+	return netmove.Entry{Table: netmove.TableFDB, Text: "33:33:00:00:00:05", Message: []byte("group")}
+}
+
+// Groups that could not be read are not asked for, and that is told.
+func TestGroupsNotRead(t *testing.T) {
+	for n := 1; ; n++ {
+		f := newFixture()
+		lower := f.host.Add(netmove.Snapshot{Name: "low0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
+		upper := f.host.AddUpper(f.host, lower.Identity.Index, netmove.Snapshot{Name: "up0", MTU: 1500, Flags: netmove.LinkFlags{Up: true}})
+		f.host.Listen(lower.Identity.Index, group())
+		f.host.Listen(upper.Identity.Index, group())
+		plan := f.mustPlan(t, netmove.Request{Device: "low0"})
+		f.Fail(n, netmovetest.Before)
+		err := f.mover.Return(f.pod, &plan[0])
+		if f.Calls() < n {
+			break
+		}
+		if !errors.Is(err, netmovetest.ErrInjected) || strings.Contains(f.String(), "fdb 33:33:00:00:00:05") {
+			t.Errorf("step %d: error is %v:\n%s", n, err, f)
+		}
+	}
+}
+
+// What is refused once of a device above is put back at the next pass.
+func TestMendingIsTriedAgain(t *testing.T) {
+	refused := 0
+	for n := 1; ; n++ {
+		f := newFixture()
+		before := f.String()
+		plan := f.mustPlan(t, netmove.Request{Device: "eth1"})
+		if err := f.host.SetMTU(5, 1450); err != nil {
+			t.Fatal(err)
+		}
+		f.Fail(n, netmovetest.Before)
+		err := f.mover.Return(f.pod, &plan[0])
+		if f.Calls() < n {
+			break
+		}
+		if err == nil {
+			refused++
+			if diff := cmp.Diff(before, f.String()); diff != "" {
+				t.Errorf("step %d (-want +got):\n%s", n, diff)
+			}
+		}
+	}
+	if refused != 1 {
+		t.Errorf("%d requests may fail, want that which sets the MTU", refused)
 	}
 }
 

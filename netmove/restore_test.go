@@ -3,6 +3,7 @@ package netmove
 import (
 	"log/slog"
 	"net/netip"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -139,5 +140,51 @@ func TestUnstackFound(t *testing.T) {
 	pod := &answers{stacked: []Upper{theirs}, to: map[string]error{"stacked": ErrBusy}}
 	if _, err := (&Mover{}).built(pod, Snapshot{Below: 2, Identity: Identity{Kind: "macvlan"}}); err == nil || pod.log() != "stacked" {
 		t.Errorf("asked for %s: %v", pod.log(), err)
+	}
+}
+
+// Addresses of the snapshot are put anew, in its order, and those of the host's stay.
+func TestCompareAddresses(t *testing.T) {
+	t.Parallel()
+	a, b, theirs := address("192.0.2.1/24"), address("192.0.2.2/24"), address("192.0.2.3/24")
+	for name, tc := range map[string]struct {
+		dev  []Address
+		want []string
+	}{
+		"as they were":   {[]Address{a, b, address("fe80::1/64", protocol(3))}, nil},
+		"and the host's": {[]Address{a, theirs, b}, nil},
+		"another order":  {[]Address{b, theirs, a}, []string{"drop address 192.0.2.2/24", "drop address 192.0.2.1/24", "add address 192.0.2.1/24", "add address 192.0.2.2/24"}},
+		"none":           {nil, []string{"add address 192.0.2.1/24", "add address 192.0.2.2/24"}},
+	} {
+		host := &answers{to: map[string]error{"drop address": ErrBusy}}
+		var got []string
+		for _, s := range compareAddresses(host, Snapshot{Addresses: tc.dev}, Snapshot{Addresses: []Address{a, b}}, 0) {
+			got = append(got, s.what)
+			if strings.HasPrefix(s.what, "drop") && errorText(s.do()) != ErrBusy.Error() {
+				t.Errorf("%s: the answer of the kernel is lost", name)
+			}
+		}
+		if diff := cmp.Diff(tc.want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
+// What drivers refuse of a device that is up.
+func TestMayWantDown(t *testing.T) {
+	t.Parallel()
+	want := Snapshot{
+		Parts: AllParts, Name: "x", Alias: "x", MAC: MAC{2}, MTU: 1500, TxQueueLen: 1, Group: 1, Flags: LinkFlags{Promisc: true}, Master: Identity{Index: 4},
+		Options: []Option{{Name: LinkType}, {Name: "gso_max_size"}},
+	}
+	down := map[string]bool{"option link_type": true, "mac": true, "mtu": true, "master": true}
+	steps := (&Mover{}).compareLink(Snapshot{}, want)
+	for _, s := range steps {
+		if s.down != down[s.attribute] {
+			t.Errorf("%s may want the device to be down: %v", s.what, s.down)
+		}
+	}
+	if len(steps) != 10 {
+		t.Errorf("%d steps", len(steps))
 	}
 }
