@@ -12,6 +12,7 @@ type answers struct {
 	to       map[string]error
 	found    map[string]int // the ifindexes of devices that ByName finds
 	stacked  []Upper
+	uppers   []Snapshot
 	programs [][]Program // for each look; the last one stays
 	asked    []string
 }
@@ -27,6 +28,9 @@ func (ns *answers) PutEntry(_ int, e Entry) error           { return ns.ask("put
 func (ns *answers) DropEntry(_ int, e Entry) error          { return ns.ask("drop", e.Text) }
 func (ns *answers) DropAddress(_ int, a Address) error      { return ns.ask("drop address", a.Local) }
 func (ns *answers) SetUp(_ int, up bool) error              { return ns.ask("up", up) }
+func (ns *answers) Delete(index int) error                  { return ns.ask("delete", index) }
+func (ns *answers) Uppers(Snapshot) ([]Snapshot, error)     { return ns.uppers, ns.ask("uppers") }
+func (ns *answers) AddRule(r RuleRequest) error             { return ns.ask("rule", r.Table) }
 func (ns *answers) Detach(_ int, p Program) error           { return ns.ask("detach", p.ID) }
 func (ns *answers) Reattach(_ int, p Program) error         { return ns.ask("reattach", p.ID) }
 func (ns *answers) Unstack(u Upper) error                   { return ns.ask("unstack", u.Name) }

@@ -374,6 +374,7 @@ func TestAttachOutOfTime(t *testing.T) {
 	cause := errors.New("the runtime's deadline is near")
 	ctx, cancel := context.WithCancelCause(t.Context())
 	cancel(cause)
+	f.mover.Moved = func(time.Duration) { t.Error("a device was moved") }
 	if err := f.mover.Attach(ctx, f.pod, plan); !errors.Is(err, cause) {
 		t.Errorf("error %v, want %v", err, cause)
 	}

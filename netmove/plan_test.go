@@ -74,7 +74,7 @@ func TestPlanRefused(t *testing.T) {
 func TestPlanText(t *testing.T) {
 	t.Parallel()
 	ip := netip.MustParseAddr
-	bare := Attachment{Before: Snapshot{Name: "eth2"}, PodName: "eth2"}
+	bare := Attachment{Before: Snapshot{Name: "eth2"}, PodName: "eth2", Request: Request{Features: map[string]bool{"a": true}}}
 	full := Attachment{
 		Before:  Snapshot{Name: "eth1", Programs: []Program{{Hook: XDPDriver, ID: 7, Detached: true}, {Hook: TCXEgress, ID: 8}}},
 		PodName: "net1", Addresses: []Address{address("192.0.2.1/24"), address("192.0.2.2/24")},
@@ -89,7 +89,7 @@ func TestPlanText(t *testing.T) {
 		Entries: []Entry{{Table: TableRoute, Text: "10.1.0.0/16"}},
 		Loss:    []Loss{{LossQdisc, "tbf"}},
 	}
-	want := `eth2 -> eth2, no addresses
+	want := `eth2 -> eth2, features a on, no addresses
 eth1 -> net1, mtu 9000, mac 02:01, gsoMaxSize 5, groIPv4MaxSize 6, features a on rx-gro off, sysctl ipv4/a 0, sysctl ipv4/b 1, ` +
 		`addresses 192.0.2.1/24 192.0.2.2/24, announced, neighbor 192.0.2.9 lladdr 02:02, route 10.0.0.0/8, rule table 7, route 10.1.0.0/16, without xdp driver program 7, loses qdisc (tbf)
 `

@@ -188,3 +188,38 @@ func TestMayWantDown(t *testing.T) {
 		t.Errorf("%d steps", len(steps))
 	}
 }
+
+// What the pod has built goes before the device does, and the host's stays.
+func TestStrip(t *testing.T) {
+	t.Parallel()
+	own, theirs := Snapshot{Name: "own", Identity: Identity{Inode: 7, Index: 7}}, Snapshot{Name: "mac1", Identity: Identity{Inode: 8, Index: 8}}
+	for name, tc := range map[string]struct {
+		to          map[string]error
+		asked, want string
+	}{
+		"removed":  {nil, "uppers, delete 8", ""},
+		"gone":     {map[string]error{"delete": ErrNotFound}, "uppers, delete 8", ""},
+		"refused":  {map[string]error{"delete": ErrBusy}, "uppers, delete 8", `remove "mac1", which the pod built on it: ` + ErrBusy.Error()},
+		"not seen": {map[string]error{"uppers": ErrBusy}, "uppers", "look for devices on it: " + ErrBusy.Error()},
+	} {
+		pod := &answers{uppers: []Snapshot{own, theirs}, to: tc.to}
+		err := strip(pod, Snapshot{}, Snapshot{Uppers: []Snapshot{own}})
+		if errorText(err) != tc.want || pod.log() != tc.asked {
+			t.Errorf("%s: asked for %s: %v", name, pod.log(), err)
+		}
+	}
+}
+
+// A rule that the pod has got meanwhile is told with what to do.
+func TestTakenInThePod(t *testing.T) {
+	t.Parallel()
+	a := &Attachment{Request: Request{Rules: []RuleRequest{{Table: 7}}}}
+	for answer, want := range map[error]string{
+		nil: "", ErrBusy: ErrBusy.Error(), ErrExists: ErrExists.Error() + " in the pod: choose another metric, priority or table",
+	} {
+		steps := a.tableSteps(&answers{to: map[string]error{"rule": answer}})
+		if got := errorText(steps[0].do()); got != want {
+			t.Errorf("%v is told as %q", answer, got)
+		}
+	}
+}

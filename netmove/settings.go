@@ -29,7 +29,7 @@ func (a *Attachment) checkRoutes() (errs []error) {
 	var onLink []netip.Prefix
 	for _, r := range orderedRoutes(a.Request.Routes) {
 		switch {
-		case r.Via.IsValid() && a.hasAddress(r.Via):
+		case a.hasAddress(r.Via):
 			errs = append(errs, fmt.Errorf("route %s: the next hop %s is an address of the device's own", r, r.Via))
 		case r.Src.IsValid() && !a.hasAddress(r.Src):
 			errs = append(errs, fmt.Errorf("route %s: src %s is not among its addresses in the pod", r, r.Src))
