@@ -98,9 +98,9 @@ test-dra: setup
 	cd dra && go test -count=1 $(UNIT_LIMIT) ./...
 	cd tests/e2e && go test -count=1 $(NODE_LIMIT) -run Scheduling ./cluster
 
-# The tests of containerd with other runtimes, but for what is about newer NRI, and for
+# The tests of containerd with other runtimes, but for what is about newer NRI or CDI, and for
 # what tells nothing new of these.
-MORE_SKIP := TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn|TestShipped
+MORE_SKIP := TestClaim|TestPluginKilledAfterPrepare|TestLevels|TestFailurePolicies|TestRequiredOfEveryPod|TestKernel|TestRestartsUnderPods|TestGenerated|TestChurn|TestShipped
 test-containerd-1.7: setup race
 	@tests/setup containerds
 	cd tests/e2e && NRI_NETDEV_RUNTIME=1.7 $(NODE_TEST) -skip '$(MORE_SKIP)' .
