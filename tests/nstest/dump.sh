@@ -54,7 +54,7 @@ tables() {
 	done
 	for family in 4 6; do
 		each "ip -d -$family" "neigh show $dev nud permanent" "neigh show $dev nud noarp" "neigh show proxy $dev" "rule show" "mroute show table all"
-		ip "-$family" neigh show $dev nud all | grep managed
+		ip "-$family" neigh show $dev nud all | grep managed | sed -E 's, [A-Z]+ *$,,' # the kernel tries again and again
 	done
 	each "ip -d" "link show $dev" "-o addr show $dev" "nexthop show $dev" "nexthop show groups" "token show $dev"
 	ip maddr show $dev | awk '/^[0-9]/ { d = $2; next } { print "maddr of", d ":", $0 }' | sed -E 's/ (users [0-9]+|static)//' | sort # what is put back is a user of its own
