@@ -12,10 +12,10 @@ import (
 // is APIVersion.
 const NetDeviceKind = "NetDevice"
 
-// maxNetDevice is what Kubernetes allows opaque parameters, in bytes.
+// maxNetDevice is the largest size of opaque parameters that Kubernetes allows, in bytes.
 const maxNetDevice = 10 << 10
 
-// NetDeviceFields returns the fields of opaque parameters: those of one device in a pod's
+// NetDeviceFields returns the names of the fields of opaque parameters: the same as of one device in a pod's
 // annotation, without the ones that select a device, which the scheduler does.
 func NetDeviceFields() []string {
 	fields := slices.DeleteFunc(RequestFields(), func(f string) bool { return slices.Contains(selectors(), f) })
