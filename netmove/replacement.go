@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 )
 
 // Replacement is a default route of the pod's that one through a device stands before.
@@ -76,10 +77,11 @@ func (a *Attachment) replaceSteps(pod Namespace) []step {
 	return t
 }
 
-// putBackReplaced gives the pod its default routes back, once the device has left it.
+// putBackReplaced gives the pod its default routes back, once the device has left it, the last
+// one first.
 func (m *Mover) putBackReplaced(pod Namespace, a *Attachment) error {
 	var errs []error
-	for _, r := range a.Replaced {
+	for _, r := range slices.Backward(a.Replaced) {
 		err := r.putBack(pod)
 		if errors.Is(err, ErrUnreachable) { // no later try can do it, and the device is home
 			m.Log.Warn("a default route of the pod's is not put back", "device", a.Before.Name, "route", r.Was.Text, "err", err)

@@ -50,7 +50,7 @@ func (ns *Namespace) Demotions(ipv6 bool, metric uint32, taken []uint32) (list [
 	for _, msg := range msgs {
 		taken = append(taken, u32(routeAttribute(msg, unix.RTA_PRIORITY)))
 	}
-	beside := map[string]bool{}
+	beside := map[string]int{}
 	worse := metric + demotion
 	for _, msg := range msgs {
 		if u32(routeAttribute(msg, unix.RTA_PRIORITY)) > metric {
@@ -64,11 +64,13 @@ func (ns *Namespace) Demotions(ipv6 bool, metric uint32, taken []uint32) (list [
 		if err != nil {
 			return nil, err
 		}
-		// Those with one metric are put back one after the other.
-		if key := string(appendRouteKey(nil, msg)); beside[key] {
-			d.Was.Place = netmove.PlaceLast
+		// Those with one metric are put back from the last to the first, each before those that
+		// are there: an attach that failed may have left some.
+		key := string(appendRouteKey(nil, msg))
+		if first, others := beside[key]; others {
+			list[first].Was.Place, d.Was.Place = netmove.PlaceFirst, netmove.PlaceFirst
 		} else {
-			beside[key] = true
+			beside[key] = len(list)
 		}
 		list = append(list, d)
 	}

@@ -122,6 +122,32 @@ func TestReplaceDefaultOfEveryForm(t *testing.T) {
 	}
 }
 
+// Of two default routes of one metric, each may have stood back when an attach fails.
+func TestReplaceDefaultHalfDone(t *testing.T) {
+	t.Parallel()
+	n := podWithDevice(t)
+	n.pod.Shell(t, "ip route add default via 10.0.0.1; ip route append default via 10.0.0.2; ip route append default via 10.0.0.3")
+	before := n.podDefaults(t)
+	for stood := range 4 {
+		plan, err := n.plan(netmove.Request{Device: "eth1", Routes: []netmove.RouteRequest{replacing("192.0.2.1", 0)}})
+		if err != nil || len(plan[0].Replaced) != 3 {
+			t.Fatalf("%d stand back, %v", len(plan[0].Replaced), err)
+		}
+		for _, r := range plan[0].Replaced[:stood] {
+			if err := n.podNS.PutEntry(r.Index, r.Now); err != nil {
+				t.Fatal(err)
+			}
+			if err := n.podNS.DropEntry(r.Index, r.Was); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := n.mover.Undo(n.podNS, plan); err != nil {
+			t.Fatal(err)
+		}
+		sameText(t, "default routes", before, n.podDefaults(t))
+	}
+}
+
 // What a pod does to its default routes meanwhile counts, and never keeps a device's record.
 func TestReplaceDefaultChanged(t *testing.T) {
 	t.Parallel()
