@@ -57,6 +57,12 @@ func (st *stake) carries(dumped []byte) bool {
 	return hasLeg(dumped, func(hop leg) bool { return hop.index() == st.index })
 }
 
+// loses reports whether a device loses its addresses of a family by the move: this one, and of
+// IPv6 those that are built on it.
+func (st *stake) loses(family uint8, index int) bool {
+	return index == st.index || family == unix.AF_INET6 && slices.Contains(st.stack, index)
+}
+
 // add adds those of another table.
 func (o *others) add(more others) {
 	o.kept = append(o.kept, more.kept...)
@@ -131,7 +137,7 @@ func (ns *Namespace) withoutShared(st *stake) (list []sourced, more int, err err
 		local := routeFilter{family: family, typ: unix.RTN_LOCAL, table: st.local}
 		found, err := gatherRoutes(ns, local, func(found *[]netip.Addr, msg []byte) error {
 			dst := prefixOf(msg)
-			if _, asked := st.others.count[dst.Addr()]; asked && dst.IsSingleIP() && int(u32(routeAttribute(msg, unix.RTA_OIF))) != st.index {
+			if _, asked := st.others.count[dst.Addr()]; asked && dst.IsSingleIP() && !st.loses(family, int(u32(routeAttribute(msg, unix.RTA_OIF)))) {
 				*found = append(*found, dst.Addr())
 			}
 			return nil

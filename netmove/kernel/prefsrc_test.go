@@ -175,6 +175,21 @@ func TestRoutesOfSharedSource(t *testing.T) {
 	n.sameRoutesAfter(t, "eth1")
 }
 
+// The IPv6 addresses of what is built on a device go with it.
+func TestRoutesOfUppersSource(t *testing.T) {
+	t.Parallel()
+	n := twoNICs(t)
+	n.host.Shell(t, `
+		ip link add mac1 link eth1 type macvlan
+		ip link set mac1 up
+		ip addr add 2001:db8:3::1/64 dev mac1 nodad
+		ip -6 route add 2001:db8:9::/48 via 2001:db8:1::fe src 2001:db8:3::1`)
+	const lost = "2001:db8:9::/48 dev eth0 has its address 2001:db8:3::1 as source"
+	if got := n.lossesOf(t, "eth1")[netmove.LossRoutes]; got != lost {
+		t.Errorf("loss is %q, want %q", got, lost)
+	}
+}
+
 // What the host did about such a route while the device was away stays as it is.
 func TestRoutesOfOthersMeanwhile(t *testing.T) {
 	t.Parallel()

@@ -16,6 +16,7 @@ import (
 type stake struct {
 	err    error // why this could not be found out
 	index  int   // the device's
+	stack  []int // indexes of the device and of those that are built on it
 	own    *ownRoutes
 	local  uint32 // the table with the routes to its addresses
 	others others
@@ -71,7 +72,7 @@ func (ns *Namespace) nodeRoutes(devices []netmove.Snapshot) (_ *nodeRoutes, err 
 	}
 	for _, dev := range devices {
 		index := dev.Identity.Index
-		r.stakes[index] = &stake{index: index, own: own[index], beside: shared}
+		r.stakes[index] = &stake{index: index, stack: stackOf(dev), own: own[index], beside: shared}
 		r.stakes[index].err = ns.want(tables, dev, r.stakes[index])
 	}
 	inOrder := func(a, b routeTable) int { return cmp.Or(cmp.Compare(a.family, b.family), cmp.Compare(a.id, b.id)) }
@@ -84,6 +85,15 @@ func (ns *Namespace) nodeRoutes(devices []netmove.Snapshot) (_ *nodeRoutes, err 
 	}
 	r.uplinks, err = ns.uplinks(r.Routing)
 	return r, err
+}
+
+// stackOf lists the device and those that are built on it.
+func stackOf(dev netmove.Snapshot) []int {
+	list := []int{dev.Identity.Index}
+	for _, u := range dev.Uppers {
+		list = append(list, stackOf(u)...)
+	}
+	return list
 }
 
 func indexesOf(devices []netmove.Snapshot) (list []int) {
