@@ -13,7 +13,8 @@
 
 BIN := .cache/bin
 COMMIT := $(shell git describe --always --dirty 2>/dev/null)
-GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X main.release=$(or $(RELEASE),devel) -X main.revision=$(COMMIT)'
+PROGRAM := github.com/nri-netdev/nri-netdev/plugin/program
+GO_BUILD := CGO_ENABLED=0 go build -trimpath -ldflags '-s -w -X $(PROGRAM).release=$(or $(RELEASE),devel) -X $(PROGRAM).revision=$(COMMIT)'
 
 # No test run ends by go test's own limit of ten minutes: these are for what hangs, and far
 # above what a busy machine needs.

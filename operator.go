@@ -11,6 +11,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/program"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
@@ -28,7 +29,7 @@ func operatorCommand(c *common, cmd *cobra.Command, run func(ctx context.Context
 	o := &operator{common: c}
 	cmd.Flags().StringVar(&o.hostNetns, "host-netns", "", `network namespace to take devices from if no plugin runs: a path, or "self"`)
 	cmd.RunE = func(cmd *cobra.Command, args []string) (err error) {
-		if o.log, err = newLogger(cmd.ErrOrStderr(), o.logLevel, o.logFormat); err != nil {
+		if o.log, err = program.NewLogger(cmd.ErrOrStderr(), o.logLevel, o.logFormat); err != nil {
 			return err
 		}
 		return run(cmd.Context(), o, args, cmd.OutOrStdout())

@@ -12,6 +12,7 @@ import (
 	"github.com/nri-netdev/nri-netdev/netmove"
 	"github.com/nri-netdev/nri-netdev/plugin"
 	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/program"
 	"github.com/nri-netdev/nri-netdev/plugin/sandbox"
 	"github.com/nri-netdev/nri-netdev/plugin/state"
 )
@@ -47,7 +48,7 @@ func runCommand(o *runOptions) *cobra.Command {
 // run runs the plugin until ctx ends. It leaves the state folder locked: work may go on
 // until the process is gone.
 func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
-	log, err := newLogger(logs, o.logLevel, o.logFormat)
+	log, err := program.NewLogger(logs, o.logLevel, o.logFormat)
 	if err != nil {
 		return err
 	}
@@ -70,7 +71,7 @@ func (o *runOptions) run(ctx context.Context, logs io.Writer) (err error) {
 		return err
 	}
 	p := plugin.New(k, &netmove.Mover{Now: k.Now, Host: host, Log: log}, j, sandbox.Folders{State: folder.Path(), CDI: o.cdiDir}, c.inForce(), log)
-	log.Info("started", "version", version(), "config", o.config, "state", o.stateDir)
+	log.Info("started", "version", program.Version(), "config", o.config, "state", o.stateDir)
 	return o.serve(ctx, log, p, c, folder)
 }
 

@@ -7,6 +7,8 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/nri-netdev/nri-netdev/plugin/program"
 )
 
 // newClient makes a client of the API server, with the account of the pod unless a file
@@ -21,7 +23,7 @@ func newClient(kubeconfig string) (kubernetes.Interface, error) {
 	config.QPS, config.Burst = 50, 100
 	config.ContentType = runtime.ContentTypeProtobuf
 	config.AcceptContentTypes = runtime.ContentTypeProtobuf + "," + runtime.ContentTypeJSON
-	config.UserAgent = "nri-netdev-dra/" + version()
+	config.UserAgent = "nri-netdev-dra/" + program.Version()
 	return kubernetes.NewForConfig(config)
 }
 

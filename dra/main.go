@@ -21,6 +21,7 @@ import (
 
 	"github.com/nri-netdev/nri-netdev/dra/driver"
 	"github.com/nri-netdev/nri-netdev/plugin/control"
+	"github.com/nri-netdev/nri-netdev/plugin/program"
 )
 
 func main() {
@@ -41,7 +42,7 @@ func run(ctx context.Context, args []string, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log, err := newLogger(stderr, o.logLevel, o.logFormat)
+	log, err := program.NewLogger(stderr, o.logLevel, o.logFormat)
 	if err != nil {
 		return err
 	}
@@ -66,7 +67,7 @@ func serve(ctx context.Context, log *slog.Logger, o *options, d *driver.Driver, 
 	if o.listen != "" {
 		probes.Go(func() { serveProbes(ctx, log, o.listen, handler(d.Ready, metrics.Handler())) })
 	}
-	log.Info("nri-netdev-dra runs", "version", version(), "commit", commit(), "node", o.driver.NodeName)
+	log.Info("nri-netdev-dra runs", "version", program.Version(), "commit", program.Commit(), "node", o.driver.NodeName)
 	err := d.Run(ctx)
 	cancel()
 	probes.Wait()
@@ -98,7 +99,7 @@ func parse(args []string, stderr io.Writer) (*options, error) {
 		return nil, err
 	}
 	if *showVersion {
-		fmt.Printf("nri-netdev-dra %s\ncommit         %s\n", version(), commit())
+		fmt.Printf("nri-netdev-dra %s\ncommit         %s\n", program.Version(), program.Commit())
 		return nil, flag.ErrHelp
 	}
 	o.driver.PodUID = types.UID(*uid)

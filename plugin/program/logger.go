@@ -1,4 +1,4 @@
-package main
+package program
 
 import (
 	"fmt"
@@ -6,8 +6,8 @@ import (
 	"log/slog"
 )
 
-// newLogger makes a logger from the flags.
-func newLogger(w io.Writer, level, format string) (*slog.Logger, error) {
+// NewLogger makes a logger by the flags --log-level and --log-format.
+func NewLogger(w io.Writer, level, format string) (*slog.Logger, error) {
 	var opts slog.HandlerOptions
 	var l slog.Level
 	if err := l.UnmarshalText([]byte(level)); err != nil {

@@ -1,4 +1,4 @@
-package main
+package program
 
 import "runtime/debug"
 
@@ -10,15 +10,16 @@ var (
 	revision string // commit; "" leaves it to what the go command recorded
 )
 
-func version() string {
+// Version returns the release, "devel" if the program is none.
+func Version() string {
 	if release != "" {
 		return release
 	}
 	return "devel"
 }
 
-// commit returns the commit that the program was built from.
-func commit() string {
+// Commit returns the commit that the program was built from, "unknown" if nobody has noted it.
+func Commit() string {
 	if revision != "" {
 		return revision
 	}
